@@ -1,0 +1,133 @@
+# The front door: `make` alone lists what there is. Needs Python 3.11 or newer; everything else is installed in .venv.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROOMS := runllm store gateways worker
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest
+# A selection that matches nothing is not a failure here: pytest answers 5 for it.
+OR_NONE := || [ $$? -eq 5 ]
+COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml --group build --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header
+
+##@ Start
+
+.PHONY: help
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: install ## start everything on this machine and serve until Ctrl-C
+	@exec $(BIN)/runllm dev
+
+.PHONY: install
+install: $(VENV)/.engine-stamp $(VENV)/.project-stamp ## make .venv with what the engine needs
+
+.PHONY: install-dev
+install-dev: $(VENV)/.dev-stamp $(VENV)/.project-stamp ## make .venv with what the tests and checks need too
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "make: $(PYTHON) is missing or older than Python 3.11; run make PYTHON=python3.12, say" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "make: $(PYTHON) cannot make .venv; on Debian and Ubuntu install the package python3-venv" >&2; exit 1; }
+
+# The locks, not pyproject.toml, decide what is installed; a stamp is newer than its lock when .venv has all of it.
+$(VENV)/.engine-stamp: requirements/engine.lock | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.dev-stamp: requirements/dev.lock | $(BIN)/python
+	$(PIP) install --quiet --require-hashes -r $<
+	@touch $@ $(VENV)/.engine-stamp
+
+# Editable, so this is needed again only when names in pyproject.toml (version, scripts) change.
+$(VENV)/.project-stamp: pyproject.toml | $(BIN)/python
+	@test -e $(VENV)/.engine-stamp || $(MAKE) --no-print-directory $(VENV)/.engine-stamp
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+##@ Test
+
+.PHONY: test
+test: install-dev ## run every test, the quick ones first (browser tests need chromium)
+	$(PYTEST)
+
+.PHONY: test-unit
+test-unit: install-dev ## run the tests that need no server, no database and no browser
+	$(PYTEST) -m "not (store or workflow or browser or faults or slow)" $(OR_NONE)
+
+.PHONY: test-store
+test-store: install-dev ## run the store's tests on SQLite and PostgreSQL
+	$(PYTEST) -m store $(OR_NONE)
+
+.PHONY: test-workflow
+test-workflow: install-dev ## run the session's tests on a Temporal dev server
+	$(PYTEST) -m "workflow and not faults" $(OR_NONE)
+
+.PHONY: test-replay
+test-replay: install-dev ## replay the recorded histories against today's code
+	$(PYTEST) tests/replay $(OR_NONE)
+
+.PHONY: test-browser
+test-browser: install-dev chromium ## run the widget's and the console's tests in a real browser
+	$(PYTEST) -m browser -rs $(OR_NONE)
+
+.PHONY: test-faults
+test-faults: install-dev ## kill processes in the middle of turns (slow)
+	$(PYTEST) -m faults $(OR_NONE)
+
+.PHONY: chromium
+chromium: # the browser of the tests, installed only where that needs no question
+	@if command -v chromium >/dev/null; then :; \
+	elif [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	else echo "make: chromium is not installed, so the browser tests are skipped; install it to run them" >&2; fi
+
+.PHONY: record-history
+record-history: install-dev ## record the example workflows' histories under tests/replay/histories
+	$(BIN)/python -m tests.replay.record
+
+##@ Check
+
+.PHONY: check
+check: lint type test ## run what CI runs: lint, types, tests
+
+.PHONY: lint
+lint: install-dev ## check style, import direction and spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+.PHONY: type
+type: install-dev ## check types, and the public API as a customer's editor sees it
+	$(BIN)/mypy $(ROOMS) $(wildcard tests/typing)
+	$(if $(wildcard tests/typing/*.py),$(BIN)/basedpyright --warnings tests/typing)
+
+.PHONY: fmt
+fmt: install-dev ## format the code and apply the safe fixes
+	$(BIN)/ruff check --fix --exit-zero
+	$(BIN)/ruff format
+
+##@ Maintain
+
+.PHONY: lock
+lock: install-dev ## resolve the dependencies again and write both locks
+	$(COMPILE) --upgrade --extra dev --output-file requirements/dev.lock
+	$(COMPILE) --upgrade --extra engine --constraints requirements/dev.lock --no-annotate --output-file requirements/engine.lock
+
+.PHONY: build
+build: install-dev ## build the wheel into dist/
+	$(BIN)/hatchling build --target wheel
+
+.PHONY: clean
+clean: ## remove .venv, caches and builds (conversations in .runllm stay)
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
