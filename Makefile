@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# The prerequisites of a target are steps: first .venv, then the project in it.
+.NOTPARALLEL:
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +14,9 @@ PYTEST := $(BIN)/python -m pytest
 # A selection that matches nothing is not a failure here: pytest answers 5 for it.
 OR_NONE := || [ $$? -eq 5 ]
 COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml --group build --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-header
+	--generate-hashes --no-emit-index-url --no-header --no-annotate
+# The engine's lock is a part of the other one, so that a .venv can grow from the one to the other.
+SAME_VERSIONS := --constraints requirements/dev.lock
 
 ##@ Start
 
@@ -48,7 +52,6 @@ $(VENV)/.dev-stamp: requirements/dev.lock | $(BIN)/python
 
 # Editable, so this is needed again only when names in pyproject.toml (version, scripts) change.
 $(VENV)/.project-stamp: pyproject.toml | $(BIN)/python
-	@test -e $(VENV)/.engine-stamp || $(MAKE) --no-print-directory $(VENV)/.engine-stamp
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -120,8 +123,17 @@ fmt: install-dev ## format the code and apply the safe fixes
 
 .PHONY: lock
 lock: install-dev ## resolve the dependencies again and write both locks
-	$(COMPILE) --upgrade --extra dev --output-file requirements/dev.lock
-	$(COMPILE) --upgrade --extra engine --constraints requirements/dev.lock --no-annotate --output-file requirements/engine.lock
+	$(COMPILE) --upgrade --output-file requirements/dev.lock --extra dev
+	$(COMPILE) --upgrade --output-file requirements/engine.lock --extra engine $(SAME_VERSIONS)
+
+.PHONY: lock-check
+lock-check: install-dev ## fail when a lock no longer fits pyproject.toml
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && cp requirements/*.lock "$$tmp" && \
+	$(COMPILE) --output-file "$$tmp/dev.lock" --extra dev >/dev/null && \
+	$(COMPILE) --output-file "$$tmp/engine.lock" --extra engine $(SAME_VERSIONS) >/dev/null && \
+	for lock in dev engine; do cmp -s "$$tmp/$$lock.lock" requirements/$$lock.lock || { \
+		echo "make: requirements/$$lock.lock does not fit pyproject.toml; run make lock and commit it" >&2; \
+		exit 1; }; done
 
 .PHONY: build
 build: install-dev ## build the wheel into dist/

@@ -17,8 +17,8 @@ def _within(module: str, packages: set[str]) -> bool:
 class OnlyImports(Contract):
     """`modules`, less `except_modules`, import directly only themselves, `allowed` and the standard library.
 
-    A forbidden list goes stale with the next dependency; this one refuses it until somebody decides. A name in
-    `modules` that matches nothing yet is no error, so a contract can be written before the room is furnished.
+    A forbidden list goes stale with the next dependency; this one refuses it until somebody decides. A name
+    in `modules` that matches nothing yet is no error, so a contract can be written before the room is furnished.
     """
 
     type_name = "only"
