@@ -1,0 +1,230 @@
+"""What crosses processes: names of queues and workflows, the signal's envelope, calls of activities.
+
+The session imports this file inside Temporal's sandbox, so it knows pydantic and `runllm.bridge`, and nothing else.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from runllm.bridge.listeners import AnyListener
+from runllm.bridge.messages import UserChatMessage
+from runllm.bridge.surfaces import AnySurface
+from runllm.bridge.triggers import AnyTrigger, Happening
+from runllm.bundle import Bundle
+from runllm.operations import Frozen
+
+ENGINE_ABI = "1"
+"""Changes whenever session code changes in a way that old histories would notice: it is part of every build id."""
+
+ACTIVITY_QUEUE = "runllm-activities"
+"""Where activity workers take the operations of all sessions."""
+
+KNOWLEDGE_QUEUE = "runllm-knowledge"
+"""Where documents are indexed."""
+
+EVENT_SIGNAL = "event"
+"""The one signal that a session takes; its argument is an `Envelope`."""
+
+INDEX_WORKFLOW = "IndexSource"
+"""Workflow type that indexes one knowledge source, on `KNOWLEDGE_QUEUE`, id `index-{source_id}`."""
+
+O = TypeVar("O")  # noqa: E741 - an operation
+
+
+def workflow_id(session_id: int) -> str:
+    """The id of the Temporal workflow that runs a session."""
+    return f"session-{session_id}"
+
+
+def workflow_queue(published_name: str) -> str:
+    """The task queue of a published workflow. All its versions poll it."""
+    return f"workflow-{published_name}"
+
+
+class SearchAttribute:
+    """Names of the search attributes of a session. None holds personal data."""
+
+    WORKFLOW = "RunllmWorkflow"  # Keyword: the published name
+    STATE = "RunllmState"  # Keyword: a SessionPhase
+    HANDLER = "RunllmHandler"  # Keyword: the current handler
+    TITLE = "RunllmTitle"  # Keyword: "customer_support #12 on chat_widget"
+    SURFACES = "RunllmSurfaces"  # KeywordList: kinds of bound surfaces
+    TAGS = "RunllmTags"  # KeywordList: tags on the conversation
+
+
+SessionPhase = Literal["listening", "handling", "waiting_for_button", "mirroring", "closed"]
+
+EventKind = Literal["message", "reaction", "edit", "delete", "button", "feedback", "control", "unknown"]
+
+
+class Envelope(BaseModel):
+    """The argument of the one signal. Every field has a default, so that newer senders do not break older sessions.
+
+    Attributes:
+        kind: What happened. Kinds that this code does not know become `unknown`.
+        event_id: Names the event: a session forgets the second one with the same id.
+        inbox_id: The inbox row that accounts for it; 0 where there is none.
+        surface: Where it happened.
+        message: The message, for kinds that have one.
+        happening: What triggers look at.
+        trigger: The listener's trigger that started the session; None on surfaces that are bound already.
+        wait_id, button_id, user: The click, for `button`.
+        at: When the event was taken in, in UTC.
+        action: What to do, for `control`: `upgrade`, `tags`, `close`.
+        tags: All tags on the conversation, for the action `tags`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: EventKind = "unknown"
+    event_id: str = ""
+    inbox_id: int = 0
+    surface: AnySurface | None = None
+    message: UserChatMessage | None = None
+    happening: Happening | None = None
+    trigger: AnyTrigger | None = None
+    wait_id: int = 0
+    button_id: str = ""
+    user: str | None = None
+    at: datetime | None = None
+    action: str = ""
+    tags: list[str] = []
+
+
+class SessionStart(BaseModel):
+    """What a session is started with. The state carried from run to run adds to it."""
+
+    session_id: int
+    published_name: str
+    agent_id: int = 1
+    started_by: str = ""
+
+
+OutcomeKind = Literal["handled", "mirrored", "ignored"]
+
+
+class Outcome(Frozen):
+    """What became of an inbox row; `reason` says why it was ignored."""
+
+    inbox_id: int
+    outcome: OutcomeKind
+    reason: str = ""
+
+
+class Call(BaseModel, Generic[O]):
+    """The argument of every activity that a session calls.
+
+    Attributes:
+        session_id: Whose operation it is.
+        key: The effect's key, `{session_id}:{effect_no}`: the same on every retry, replay and continue-as-new.
+        handler: Name of the handler that asked.
+        operation: What it asked for.
+        outcomes: What became of earlier events; they travel with the next call, which spares an activity.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: int
+    key: str
+    handler: str = ""
+    operation: O
+    outcomes: list[Outcome] = []
+
+
+class LogLine(Frozen):
+    """One line of a session's log: what a handler printed, or an error in it."""
+
+    level: Literal["print", "warning", "error"]
+    text: str
+    handler: str = ""
+
+
+class Report(Frozen):
+    """What a session says of itself outside of operations: its log, outcomes, its phase.
+
+    The activity `session.report` takes it as the operation of a `Call`.
+    """
+
+    lines: list[LogLine] = []
+    phase: SessionPhase | None = None
+    current_handler: str | None = None
+    build_id: str | None = None
+    stop_waits: list[int] = []
+    bound: list[AnySurface] = []
+
+
+class Relay(Frozen):
+    """One inbound event of a mirrored surface to repeat on the others: activity `surfaces.relay`."""
+
+    kind: EventKind
+    chat_id: int
+    from_surface: AnySurface
+    to: list[AnySurface]
+
+
+class AskUpgrade(Frozen):
+    """May this session go to the current version? Activity `deployments.may_upgrade`."""
+
+    published_name: str
+    handlers: list[str]
+
+
+class UpgradeAdvice(Frozen):
+    """Whether the current version has all the handlers asked for, and why not."""
+
+    yes: bool
+    build_id: str = ""
+    reason: str = ""
+
+
+class HandlerManifest(Frozen):
+    """One handler of a version: its name, and the parameters beyond agent and event as (name, annotation)."""
+
+    name: str
+    module: str
+    function: str
+    is_entrypoint: bool = False
+    parameters: list[tuple[str, str | None]] = []
+
+
+class Manifest(Frozen):
+    """What validation found in a bundle by importing it: stored with the version."""
+
+    entrypoint: HandlerManifest
+    tasks: list[HandlerManifest] = []
+    listeners: list[AnyListener]
+    warnings: list[str] = []
+
+    def handler_names(self) -> list[str]:
+        """Names of all handlers, the entrypoint's first."""
+        return [self.entrypoint.name, *(task.name for task in self.tasks)]
+
+
+def button_value(session_id: int, wait_id: int, button_id: str) -> str:
+    """What a button carries: enough to find its wait. The customer's id comes last and may hold anything."""
+    return f"{session_id}.{wait_id}.{button_id}"
+
+
+def parse_button_value(value: str) -> tuple[int, int, str] | None:
+    """The session, wait and button ids in a button's value; None where it is not one of ours."""
+    session, _, rest = value.partition(".")
+    wait, dot, button = rest.partition(".")
+    return (int(session), int(wait), button) if session.isdecimal() and wait.isdecimal() and dot else None
+
+
+def search_attributes_types() -> Mapping[str, str]:
+    """Each search attribute with Temporal's name for its type: what to register before the first session."""
+    a = SearchAttribute
+    keywords: dict[str, str] = dict.fromkeys((a.WORKFLOW, a.STATE, a.HANDLER, a.TITLE), "Keyword")
+    return {**keywords, **dict.fromkeys((a.SURFACES, a.TAGS), "KeywordList")}
+
+
+def build_id_of(bundle: Bundle) -> str:
+    """The name of this version: the same sources on the same engine have the same one."""
+    content = json.dumps(bundle.model_dump(mode="json", include={"files", "entrypoint", "tasks"}), sort_keys=True)
+    return hashlib.sha256(f"{ENGINE_ABI}\n{content}".encode()).hexdigest()[:12]

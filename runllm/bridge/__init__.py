@@ -1,0 +1,1 @@
+"""The nouns of a support conversation: surfaces, listeners, triggers, messages, buttons."""

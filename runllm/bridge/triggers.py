@@ -1,0 +1,110 @@
+"""What has to happen on a surface for a handler to run, and the one rule that decides it."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Literal, TypeAlias, Union
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runllm.bridge.surfaces import ChatSurface, SurfaceType
+
+
+class TriggerType(StrEnum):
+    """The kinds of triggers.
+
+    Attributes:
+        MENTION: Somebody mentions the bot.
+        EMOJI: Somebody reacts with an emoji.
+        ALL_MESSAGES: Somebody writes a message.
+        TICKET_COMMENT: Somebody comments on a ticket.
+    """
+
+    MENTION = "mention"
+    EMOJI = "emoji"
+    ALL_MESSAGES = "all_messages"
+    TICKET_COMMENT = "ticket_comment"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Mention(_Frozen):
+    """Runs the handler when a message mentions the bot."""
+
+    type: Literal[TriggerType.MENTION] = TriggerType.MENTION
+
+
+class Emoji(_Frozen):
+    """Runs the handler when somebody reacts to the last message of a thread.
+
+    Attributes:
+        exclude_replies: Reactions to replies of a thread do not count. True unless told otherwise.
+        shortcode: The emoji's name without colons, like `ticket`.
+    """
+
+    type: Literal[TriggerType.EMOJI] = TriggerType.EMOJI
+    exclude_replies: bool = True
+    shortcode: str
+
+
+class AllMessages(_Frozen):
+    """Runs the handler for every message, whoever wrote it and whatever it says."""
+
+    type: Literal[TriggerType.ALL_MESSAGES] = TriggerType.ALL_MESSAGES
+
+
+class TicketComment(_Frozen):
+    """Runs the handler for every comment on a ticket, of the customer or of a support agent."""
+
+    type: Literal[TriggerType.TICKET_COMMENT] = TriggerType.TICKET_COMMENT
+
+
+Trigger: TypeAlias = Union[Mention, Emoji, AllMessages, TicketComment]  # noqa: UP007 - the documented form
+"""Any condition that can wake a handler."""
+
+AnyTrigger: TypeAlias = Annotated[Trigger, Field(discriminator="type")]
+"""`Trigger` as a field of a model: told apart by `type`."""
+
+
+class Happening(_Frozen):
+    """What a trigger looks at: the facts of one inbound event, without its text.
+
+    Attributes:
+        surface: The kind of surface it happened on.
+        is_message: A new message or ticket comment, as opposed to a reaction.
+        is_mention: The message mentions the bot.
+        emoji: The shortcode of a reaction; None for messages.
+        is_reply: The message, or the one reacted to, is a reply inside a thread.
+        is_last: The message reacted to is the last one of its thread.
+    """
+
+    surface: SurfaceType
+    is_message: bool = True
+    is_mention: bool = False
+    emoji: str | None = None
+    is_reply: bool = False
+    is_last: bool = True
+
+
+def fires(trigger: Trigger, what: Happening) -> bool:
+    """Whether `trigger` wakes a handler for `what`. Routing and the session both ask here."""
+    match trigger:
+        case AllMessages():
+            return what.is_message
+        case Mention():
+            return what.is_message and what.is_mention
+        case TicketComment():
+            return what.is_message and what.surface is SurfaceType.ZENDESK_TICKET
+        case Emoji(shortcode=shortcode, exclude_replies=exclude_replies):
+            return what.emoji == shortcode and what.is_last and not (exclude_replies and what.is_reply)
+
+
+def first_that_fires(triggers: Sequence[Trigger], what: Happening) -> Trigger | None:
+    """The first of `triggers` that wakes a handler for `what`."""
+    return next((trigger for trigger in triggers if fires(trigger, what)), None)
+
+
+def default_trigger(surface: ChatSurface) -> Trigger:
+    """What `Agent.listen` listens for where it is not told."""
+    return TicketComment() if surface.type is SurfaceType.ZENDESK_TICKET else AllMessages()

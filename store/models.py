@@ -1,0 +1,381 @@
+"""The tables of the record.
+
+Times are timezone-aware UTC. JSON columns hold pydantic models dumped in JSON mode.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.asyncio import AsyncAttrs
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A UTC time that comes back timezone-aware from SQLite too, which forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Adds the zone that SQLite dropped."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class Row(AsyncAttrs, DeclarativeBase):
+    """The root of all tables."""
+
+    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON, list[Any]: JSON}
+
+
+class Agent(Row):
+    """A support agent: owns workflows, knowledge and keys."""
+
+    __tablename__ = "agents"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ApiKey(Row):
+    """A key of the control API; only its SHA-256 is kept."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    name: Mapped[str] = mapped_column(String(200))
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    revoked_at: Mapped[datetime | None]
+
+
+class PublishedWorkflow(Row):
+    """A name under which customer code is published."""
+
+    __tablename__ = "published_workflows"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    current_build: Mapped[str | None] = mapped_column(String(64))
+    listeners: Mapped[list[Any]] = mapped_column(default=list)
+    """Listeners of the current version: what routing matches."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Version(Row):
+    """One build of a published workflow. `status` moves forward only; see store/published.py."""
+
+    __tablename__ = "versions"
+    __table_args__ = (UniqueConstraint("workflow_id", "build_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workflow_id: Mapped[int] = mapped_column(ForeignKey("published_workflows.id"))
+    build_id: Mapped[str] = mapped_column(String(64))
+    status: Mapped[str] = mapped_column(String(20), default="uploaded")
+    bundle: Mapped[dict[str, Any]]
+    manifest: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    note: Mapped[str | None] = mapped_column(Text)
+    wanted: Mapped[bool] = mapped_column(default=True)
+    """This version is to become (or to stay) the current one: the last one published, or rolled back to."""
+    published_by: Mapped[str] = mapped_column(String(200), default="")
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class VersionStep(Row):
+    """One step of a publish, as `Client.watch` shows it."""
+
+    __tablename__ = "version_steps"
+    __table_args__ = (UniqueConstraint("version_id", "step"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"))
+    step: Mapped[str] = mapped_column(String(20))
+    state: Mapped[str] = mapped_column(String(10))
+    detail: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Installation(Row):
+    """Credentials for one workspace, subdomain or server of a platform, encrypted."""
+
+    __tablename__ = "installations"
+    __table_args__ = (UniqueConstraint("platform", "external_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    platform: Mapped[str] = mapped_column(String(20))
+    external_id: Mapped[str] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(String(200), default="")
+    credentials: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Session(Row):
+    """One conversation's durable execution: Temporal workflow `session-{id}`."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_agent_phase", "agent_id", "phase"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    published_name: Mapped[str] = mapped_column(String(100), index=True)
+    origin_key: Mapped[str] = mapped_column(String(300))
+    phase: Mapped[str] = mapped_column(String(20), default="listening")
+    handler: Mapped[str] = mapped_column(String(200), default="")
+    build_id: Mapped[str] = mapped_column(String(64), default="")
+    last_seq: Mapped[int] = mapped_column(default=0)
+    """Counter behind `Posting.seq`."""
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    active_at: Mapped[datetime] = mapped_column(default=now, index=True)
+    closed_at: Mapped[datetime | None]
+
+
+class SurfaceBinding(Row):
+    """A place and the session it belongs to: never recomputed."""
+
+    __tablename__ = "surface_bindings"
+    surface_key: Mapped[str] = mapped_column(String(300), primary_key=True)
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
+    surface: Mapped[dict[str, Any]]
+    """The surface itself, as JSON."""
+    channel_key: Mapped[str | None] = mapped_column(String(300))
+    """Set for threads that `create_or_get_*` made: one a session and channel."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    __table_args__ = (UniqueConstraint("session_id", "channel_key"),)
+
+
+class Message(Row):
+    """What somebody said, once, wherever it is shown. `id` is the public `chat_id`."""
+
+    __tablename__ = "messages"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
+    author: Mapped[str] = mapped_column(String(10))
+    """A MessageType: `user` or `assistant`."""
+    author_id: Mapped[str | None] = mapped_column(String(200))
+    author_name: Mapped[str | None] = mapped_column(String(200))
+    text: Mapped[str] = mapped_column(Text)
+    category: Mapped[str | None] = mapped_column(String(20))
+    sources: Mapped[list[Any]] = mapped_column(default=list)
+    attachments: Mapped[list[Any]] = mapped_column(default=list)
+    key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """Effect key of the operation that made it: a retried operation finds its message."""
+    model: Mapped[str] = mapped_column(String(100), default="")
+    input_tokens: Mapped[int] = mapped_column(default=0)
+    output_tokens: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    edited_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+
+
+class Posting(Row):
+    """A message on a surface. A change of what is shown there gives it a new `seq`: streams resume after one."""
+
+    __tablename__ = "postings"
+    __table_args__ = (
+        UniqueConstraint("surface_key", "remote_id"),
+        Index("ix_postings_surface_seq", "surface_key", "seq"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
+    chat_id: Mapped[int] = mapped_column(ForeignKey("messages.id"), index=True)
+    surface_key: Mapped[str] = mapped_column(String(300))
+    remote_id: Mapped[str] = mapped_column(String(200))
+    """The platform's identifier; the client's message id, or the effect key, on our own surfaces."""
+    effect_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    seq: Mapped[int]
+    position: Mapped[int]
+    """`seq` when it was first shown: the order of the conversation."""
+    extras: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What is shown beside the text: prefix, blocks with button states, wait id, whether feedback is asked for."""
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class InboxRow(Row):
+    """An inbound event, written before it is acknowledged. It ends with an outcome."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        Index("ix_inbox_due", "signalled_at", "next_attempt_at"),
+        Index("ix_inbox_open", "outcome"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dedupe_key: Mapped[str] = mapped_column(String(300), unique=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    session_id: Mapped[int | None] = mapped_column(ForeignKey("sessions.id"), index=True)
+    chat_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))
+    surface_key: Mapped[str] = mapped_column(String(300), default="")
+    envelope: Mapped[dict[str, Any]]
+    """The envelope without its message, which is in `messages`."""
+    received_at: Mapped[datetime] = mapped_column(default=now)
+    signalled_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime | None]
+    outcome: Mapped[str | None] = mapped_column(String(10))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    accounted_at: Mapped[datetime | None]
+
+
+class EffectRow(Row):
+    """An operation that changes something, written before the change is tried."""
+
+    __tablename__ = "effects"
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
+    operation: Mapped[str] = mapped_column(String(60))
+    surface_key: Mapped[str] = mapped_column(String(300), default="")
+    state: Mapped[str] = mapped_column(String(10), default="started")
+    """started, done or failed"""
+    attempts: Mapped[int] = mapped_column(default=1)
+    remote_id: Mapped[str | None] = mapped_column(String(200), index=True)
+    result: Mapped[dict[str, Any] | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    finished_at: Mapped[datetime | None]
+
+
+class TagRow(Row):
+    """A tag on a conversation, and who put it there."""
+
+    __tablename__ = "tags"
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(200), primary_key=True)
+    origin: Mapped[str] = mapped_column(String(10))
+    """workflow, model, pinned or person"""
+    pinned_group: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Feedback(Row):
+    """What a person thinks of a message; one opinion a person and message."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (UniqueConstraint("chat_id", "author_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
+    chat_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))
+    author_id: Mapped[str] = mapped_column(String(200), default="")
+    is_helpful: Mapped[bool]
+    comment: Mapped[str] = mapped_column(Text, default="")
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ButtonWaitRow(Row):
+    """Buttons that a parked handler waits for. The first click wins."""
+
+    __tablename__ = "button_waits"
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), primary_key=True)
+    wait_id: Mapped[int] = mapped_column(primary_key=True)
+    chat_id: Mapped[int | None] = mapped_column(ForeignKey("messages.id"))
+    surface_key: Mapped[str] = mapped_column(String(300))
+    button_ids: Mapped[list[Any]] = mapped_column(default=list)
+    allowed_users: Mapped[list[Any] | None]
+    state: Mapped[str] = mapped_column(String(10), default="open")
+    """open, clicked, expired or cancelled"""
+    clicked_button: Mapped[str | None] = mapped_column(String(200))
+    clicked_by: Mapped[str | None] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    ended_at: Mapped[datetime | None]
+
+
+class SessionLogRow(Row):
+    """What handlers printed, and errors in them."""
+
+    __tablename__ = "session_log"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
+    key: Mapped[str] = mapped_column(String(80), unique=True)
+    """Effect key of the report and line number: a retried report adds nothing."""
+    level: Mapped[str] = mapped_column(String(10))
+    handler: Mapped[str] = mapped_column(String(200), default="")
+    text: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class KnowledgeSource(Row):
+    """Where documents come from, and how far indexing has got."""
+
+    __tablename__ = "knowledge_sources"
+    __table_args__ = (UniqueConstraint("agent_id", "location"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    kind: Mapped[str] = mapped_column(String(20))
+    location: Mapped[str] = mapped_column(String(1000))
+    base_url: Mapped[str | None] = mapped_column(String(1000))
+    """Address that a file's path is appended to, where people read the documents."""
+    state: Mapped[str] = mapped_column(String(10), default="new")
+    """new, running, done or failed"""
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    synced_at: Mapped[datetime | None]
+
+
+class Document(Row):
+    """One document of a source."""
+
+    __tablename__ = "documents"
+    __table_args__ = (UniqueConstraint("source_id", "path"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"), index=True)
+    source_id: Mapped[int] = mapped_column(ForeignKey("knowledge_sources.id"))
+    path: Mapped[str] = mapped_column(String(1000))
+    url: Mapped[str | None] = mapped_column(String(1000))
+    title: Mapped[str] = mapped_column(String(500))
+    content_hash: Mapped[str] = mapped_column(String(64))
+    indexed_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class PassageRow(Row):
+    """A piece of a document. Its words are in the full-text index beside this table (see store/knowledge.py)."""
+
+    __tablename__ = "passages"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    agent_id: Mapped[int] = mapped_column(Integer, index=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), index=True)
+    position: Mapped[int]
+    title: Mapped[str] = mapped_column(String(500))
+    heading_path: Mapped[str] = mapped_column(String(1000), default="")
+    anchor: Mapped[str] = mapped_column(String(300), default="")
+    text: Mapped[str] = mapped_column(Text)
+
+
+class LearnedFact(Row):
+    """A fact that a person stated in a conversation, and what became of it."""
+
+    __tablename__ = "learned_facts"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"), index=True)
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"))
+    key: Mapped[str] = mapped_column(String(80), unique=True)
+    text: Mapped[str] = mapped_column(Text)
+    stated_by: Mapped[str | None] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(10), default="proposed")
+    """proposed, approved or rejected"""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Audit(Row):
+    """Who changed what through the control API or the console."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    actor: Mapped[str] = mapped_column(String(200))
+    action: Mapped[str] = mapped_column(String(60))
+    subject: Mapped[str] = mapped_column(String(300))
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Lease(Row):
+    """Who does what only one process may do, until when."""
+
+    __tablename__ = "leases"
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(100))
+    until: Mapped[datetime]

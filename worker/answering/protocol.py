@@ -1,0 +1,119 @@
+"""The seam between answering and everything else: what a model is asked, what it is given, what it says.
+
+A model sees a question and passages, and knows nothing of sessions, surfaces or the store.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal, Protocol
+
+from runllm.bridge.messages import AnswerCategory, Source
+from runllm.operations import Frozen
+
+Emit = Callable[[str], Awaitable[None]]
+"""Takes the next piece of an answer's text while it is being made. Pieces may be lost; the answer is the record."""
+
+
+class Turn(Frozen):
+    """One message of a conversation as a model sees it."""
+
+    author: Literal["user", "assistant"]
+    text: str
+    author_name: str | None = None
+    is_asker: bool = True
+    """The person who started the conversation wrote it. `learn` takes facts from the others only."""
+
+
+class Question(Frozen):
+    """What to answer: the last message, and the conversation before it, oldest first."""
+
+    text: str
+    history: Sequence[Turn] = ()
+    page: dict[str, str] = {}
+    """What the widget's page said of itself. Untrusted."""
+
+
+class Passage(Frozen):
+    """A piece of a document, as retrieval found it."""
+
+    id: int
+    document_id: int
+    title: str
+    heading_path: str
+    url: str | None
+    text: str
+    score: float = 0.0
+
+    def source(self, quote: str = "") -> Source:
+        """The passage as a source of an answer."""
+        return Source(title=" › ".join(x for x in (self.title, self.heading_path) if x), url=self.url, quote=quote)
+
+
+class Found(Frozen):
+    """What retrieval found for a question, best first, with how well it covers the question's words (0 to 1)."""
+
+    passages: Sequence[Passage]
+    coverage: float = 0.0
+    top_score: float = 0.0
+
+
+class ModelAnswer(Frozen):
+    """What a model says: the text, how good it is, and what it rests on."""
+
+    text: str
+    category: AnswerCategory
+    sources: list[Source] = []
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Retriever(Protocol):
+    """Finds passages of an agent's knowledge base."""
+
+    async def find(self, agent_id: int, question: Question, limit: int = 8) -> Found:
+        """The best passages for `question`."""
+        ...
+
+
+class Model(Protocol):
+    """A model of answers. Implementations are rows of `MODELS`."""
+
+    name: str
+
+    async def answer(self, question: Question, found: Found, emit: Emit) -> ModelAnswer:
+        """Answers from what was found, and says so where that is not enough.
+
+        Raises:
+            ModelError: It could not produce an answer at all.
+        """
+        ...
+
+    async def chat(self, question: Question, retriever: "BoundRetriever", emit: Emit) -> ModelAnswer:
+        """Answers with as many searches as it wants."""
+        ...
+
+    async def summarize(self, history: Sequence[Turn]) -> str:
+        """The conversation in a few sentences that fit the description of a ticket."""
+        ...
+
+    async def categorize(
+        self, history: Sequence[Turn], categories: dict[str, str], default: str, guidelines: str | None
+    ) -> str:
+        """One of `categories`, or `default`."""
+        ...
+
+    async def tag(self, history: Sequence[Turn], options: dict[str, str], guidelines: str | None) -> list[str]:
+        """Those of `options` that fit."""
+        ...
+
+    async def learn(self, history: Sequence[Turn]) -> list[str]:
+        """Facts stated by people other than the asker, one sentence each."""
+        ...
+
+
+class BoundRetriever(Protocol):
+    """A retriever for one agent, as `Model.chat` gets it."""
+
+    async def find(self, question: Question, limit: int = 8) -> Found:
+        """The best passages for `question`."""
+        ...
