@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runllm.bridge.listeners import AnyListener
 from runllm.bridge.messages import UserChatMessage
@@ -73,6 +73,7 @@ class Envelope(BaseModel):
         message: The message, for kinds that have one.
         happening: What triggers look at.
         trigger: The listener's trigger that started the session; None on surfaces that are bound already.
+        listens_to: All triggers that the listener has there; the session keeps them for its origin surface.
         wait_id, button_id, user: The click, for `button`.
         at: When the event was taken in, in UTC.
         action: What to do, for `control`: `upgrade`, `tags`, `close`.
@@ -88,12 +89,34 @@ class Envelope(BaseModel):
     message: UserChatMessage | None = None
     happening: Happening | None = None
     trigger: AnyTrigger | None = None
+    listens_to: list[AnyTrigger] = []
     wait_id: int = 0
     button_id: str = ""
     user: str | None = None
     at: datetime | None = None
     action: str = ""
     tags: list[str] = []
+
+
+def read_envelope(data: bytes) -> tuple[Envelope, str]:
+    """The envelope in a signal, and what was wrong with it.
+
+    A signal that cannot be decoded is dropped by Temporal's SDK with a line in a log that nobody reads, so this cannot
+    fail: fields that do not fit are left out, and the second value names them.
+    """
+    try:
+        fields = json.loads(data)
+    except ValueError:
+        return Envelope(), "the signal's argument is not JSON"
+    if not isinstance(fields, dict):
+        return Envelope(), f"the signal's argument is {type(fields).__name__}, not an object"
+    unknown = sorted(set(fields) - set(Envelope.model_fields))
+    try:
+        return Envelope.model_validate(fields), f"unknown fields: {', '.join(unknown)}" if unknown else ""
+    except ValidationError as error:
+        broken = sorted({str(problem["loc"][0]) for problem in error.errors()})
+        kept = {name: value for name, value in fields.items() if name not in broken}
+        return Envelope.model_validate(kept), f"fields that do not fit: {', '.join(broken)}"
 
 
 class SessionStart(BaseModel):

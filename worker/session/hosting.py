@@ -1,0 +1,75 @@
+"""What a process needs to serve or to replay the sessions of a published workflow."""
+
+import importlib
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer, Worker, WorkerDeploymentConfig
+
+from gateways.wire import workflow_queue
+from worker.session import guard, steps
+from worker.session.handlers import PinnedExecutor
+from worker.session.published import Published, handlers_of, serve
+from worker.session.sandbox import runner
+from worker.session.workflow import Session
+
+__all__ = ["Published", "check_import", "prepare", "session_replayer", "session_worker"]
+
+
+def prepare(published: Published) -> None:
+    """Imports a bundle outside the sandbox, once, and makes its sessions known to this process.
+
+    An import inside a run counts against the deadlock limit; after this one the bytecode is at hand and libraries are
+    loaded. Raises whatever the customer's modules raise.
+    """
+    directory = str(published.directory)
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    for entry in published.entries():
+        importlib.import_module(entry.module)
+    steps.remember_modules(published.modules())
+    guard.install()
+    serve(published)
+    handlers_of(published.name)
+
+
+def session_worker(client: Client, published: Published, *, versioned: bool = True, **options: Any) -> Worker:
+    """A worker that serves the sessions of one version. `prepare` has to come first."""
+    if versioned:
+        options["deployment_config"] = WorkerDeploymentConfig(
+            version=WorkerDeploymentVersion(deployment_name=published.name, build_id=published.build_id),
+            use_worker_versioning=True,
+            default_versioning_behavior=VersioningBehavior.PINNED,
+        )
+    return Worker(
+        client,
+        task_queue=workflow_queue(published.name),
+        workflows=[Session],
+        activities=[steps.run_step],
+        activity_executor=ThreadPoolExecutor(16, thread_name_prefix="step"),
+        workflow_runner=runner(published.modules()),
+        workflow_task_executor=PinnedExecutor(),
+        **options,
+    )
+
+
+def session_replayer(published: Published) -> Replayer:
+    """A replayer of the sessions of one version. `prepare` has to come first."""
+    return Replayer(
+        workflows=[Session],
+        workflow_runner=runner(published.modules()),
+        workflow_task_executor=PinnedExecutor(),
+        data_converter=pydantic_data_converter,
+    )
+
+
+def check_import(published: Published) -> None:
+    """Imports a bundle inside the sandbox, as each run will. Raises whatever the customer's modules raise there."""
+    from temporalio import workflow
+
+    serve(published)
+    runner(published.modules()).prepare_workflow(workflow._Definition.must_from_class(Session))
