@@ -6,7 +6,19 @@ Times are timezone-aware UTC. JSON columns hold pydantic models dumped in JSON m
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -24,15 +36,64 @@ class UtcTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Times in other zones become UTC: SQLite compares what is written."""
+        return value.astimezone(UTC) if value is not None else None
+
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Adds the zone that SQLite dropped."""
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
+class Clean(TypeDecorator[str]):
+    """A text of any length. What databases cannot hold (NUL, half a surrogate pair) becomes a replacement character."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Takes out what PostgreSQL or UTF-8 refuses: people's messages may hold anything."""
+        return _clean(value) if value is not None else None
+
+
+class Cut(TypeDecorator[str]):
+    """A short text for people to read, cut at its length, as PostgreSQL would refuse a longer one. Not for keys."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """As `Clean`, and cut."""
+        return _clean(value)[: self.length] if value is not None else None
+
+
+def _clean(text: str) -> str:
+    if "\0" not in text and text.isascii():
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 class Row(AsyncAttrs, DeclarativeBase):
     """The root of all tables."""
 
-    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON, list[Any]: JSON}
+    # Constraints with names can be changed by a migration, on SQLite too.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        datetime: UtcTime,
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
+    }
 
 
 class Agent(Row):
@@ -40,7 +101,7 @@ class Agent(Row):
 
     __tablename__ = "agents"
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(String(200), unique=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -73,19 +134,26 @@ class Version(Row):
     """One build of a published workflow. `status` moves forward only; see store/published.py."""
 
     __tablename__ = "versions"
-    __table_args__ = (UniqueConstraint("workflow_id", "build_id"),)
+    __table_args__ = (UniqueConstraint("workflow_id", "build_id"), {"sqlite_autoincrement": True})
     id: Mapped[int] = mapped_column(primary_key=True)
     workflow_id: Mapped[int] = mapped_column(ForeignKey("published_workflows.id"))
+    published_name: Mapped[str] = mapped_column(String(100))
+    """Name of its published workflow, which never changes."""
     build_id: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(String(20), default="uploaded")
-    bundle: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(String(20), default="uploaded", index=True)
+    bundle: Mapped[dict[str, Any]] = mapped_column(deferred=True, deferred_raiseload=True)
+    """The sources: megabytes, so only `published.bundle_of` reads them."""
+    listeners: Mapped[list[Any]] = mapped_column(default=list)
+    """As the client sees them, then as validation found them."""
     manifest: Mapped[dict[str, Any] | None]
-    error: Mapped[str | None] = mapped_column(Text)
-    note: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Clean)
+    note: Mapped[str | None] = mapped_column(Clean)
     wanted: Mapped[bool] = mapped_column(default=True)
     """This version is to become (or to stay) the current one: the last one published, or rolled back to."""
-    published_by: Mapped[str] = mapped_column(String(200), default="")
+    published_by: Mapped[str] = mapped_column(Cut(200), default="")
     created_at: Mapped[datetime] = mapped_column(default=now)
+    current_at: Mapped[datetime | None]
+    """When it last became the current version."""
 
 
 class VersionStep(Row):
@@ -97,7 +165,7 @@ class VersionStep(Row):
     version_id: Mapped[int] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"))
     step: Mapped[str] = mapped_column(String(20))
     state: Mapped[str] = mapped_column(String(10))
-    detail: Mapped[str] = mapped_column(Text, default="")
+    detail: Mapped[str] = mapped_column(Clean, default="")
     at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -119,13 +187,14 @@ class Session(Row):
     """One conversation's durable execution: Temporal workflow `session-{id}`."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index("ix_sessions_agent_phase", "agent_id", "phase"),)
+    # The number is the id of a Temporal workflow, so it may never be given out again, as SQLite otherwise would.
+    __table_args__ = (Index("ix_sessions_agent_phase", "agent_id", "phase"), {"sqlite_autoincrement": True})
     id: Mapped[int] = mapped_column(primary_key=True)
     agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
     published_name: Mapped[str] = mapped_column(String(100), index=True)
     origin_key: Mapped[str] = mapped_column(String(300))
     phase: Mapped[str] = mapped_column(String(20), default="listening")
-    handler: Mapped[str] = mapped_column(String(200), default="")
+    handler: Mapped[str] = mapped_column(Cut(200), default="")
     build_id: Mapped[str] = mapped_column(String(64), default="")
     last_seq: Mapped[int] = mapped_column(default=0)
     """Counter behind `Posting.seq`."""
@@ -152,19 +221,20 @@ class Message(Row):
     """What somebody said, once, wherever it is shown. `id` is the public `chat_id`."""
 
     __tablename__ = "messages"
+    __table_args__ = {"sqlite_autoincrement": True}
     id: Mapped[int] = mapped_column(primary_key=True)
     session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
     author: Mapped[str] = mapped_column(String(10))
     """A MessageType: `user` or `assistant`."""
-    author_id: Mapped[str | None] = mapped_column(String(200))
-    author_name: Mapped[str | None] = mapped_column(String(200))
-    text: Mapped[str] = mapped_column(Text)
+    author_id: Mapped[str | None] = mapped_column(Cut(200))
+    author_name: Mapped[str | None] = mapped_column(Cut(200))
+    text: Mapped[str] = mapped_column(Clean)
     category: Mapped[str | None] = mapped_column(String(20))
     sources: Mapped[list[Any]] = mapped_column(default=list)
     attachments: Mapped[list[Any]] = mapped_column(default=list)
     key: Mapped[str | None] = mapped_column(String(64), unique=True)
     """Effect key of the operation that made it: a retried operation finds its message."""
-    model: Mapped[str] = mapped_column(String(100), default="")
+    model: Mapped[str] = mapped_column(Cut(100), default="")
     input_tokens: Mapped[int] = mapped_column(default=0)
     output_tokens: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -195,13 +265,19 @@ class Posting(Row):
     at: Mapped[datetime] = mapped_column(default=now)
 
 
+_OPEN = "outcome IS NULL"
+_DUE = "signalled_at IS NULL AND outcome IS NULL"
+
+
 class InboxRow(Row):
     """An inbound event, written before it is acknowledged. It ends with an outcome."""
 
     __tablename__ = "inbox"
     __table_args__ = (
-        Index("ix_inbox_due", "signalled_at", "next_attempt_at"),
-        Index("ix_inbox_open", "outcome"),
+        # Only the few open rows are in these: the sweeper reads them all the time.
+        Index("ix_inbox_due", "next_attempt_at", sqlite_where=text(_DUE), postgresql_where=text(_DUE)),
+        Index("ix_inbox_open", "received_at", sqlite_where=text(_OPEN), postgresql_where=text(_OPEN)),
+        {"sqlite_autoincrement": True},
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     dedupe_key: Mapped[str] = mapped_column(String(300), unique=True)
@@ -216,7 +292,7 @@ class InboxRow(Row):
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(10))
-    reason: Mapped[str] = mapped_column(Text, default="")
+    reason: Mapped[str] = mapped_column(Clean, default="")
     accounted_at: Mapped[datetime | None]
 
 
@@ -233,7 +309,7 @@ class EffectRow(Row):
     attempts: Mapped[int] = mapped_column(default=1)
     remote_id: Mapped[str | None] = mapped_column(String(200), index=True)
     result: Mapped[dict[str, Any] | None]
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Clean)
     started_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]
 
@@ -243,7 +319,7 @@ class TagRow(Row):
 
     __tablename__ = "tags"
     session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), primary_key=True)
-    tag: Mapped[str] = mapped_column(String(200), primary_key=True)
+    tag: Mapped[str] = mapped_column(Cut(200), primary_key=True)
     origin: Mapped[str] = mapped_column(String(10))
     """workflow, model, pinned or person"""
     pinned_group: Mapped[str | None] = mapped_column(String(64))
@@ -258,9 +334,9 @@ class Feedback(Row):
     id: Mapped[int] = mapped_column(primary_key=True)
     session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
     chat_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))
-    author_id: Mapped[str] = mapped_column(String(200), default="")
+    author_id: Mapped[str] = mapped_column(Cut(200), default="")
     is_helpful: Mapped[bool]
-    comment: Mapped[str] = mapped_column(Text, default="")
+    comment: Mapped[str] = mapped_column(Clean, default="")
     at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -276,8 +352,8 @@ class ButtonWaitRow(Row):
     allowed_users: Mapped[list[Any] | None]
     state: Mapped[str] = mapped_column(String(10), default="open")
     """open, clicked, expired or cancelled"""
-    clicked_button: Mapped[str | None] = mapped_column(String(200))
-    clicked_by: Mapped[str | None] = mapped_column(String(200))
+    clicked_button: Mapped[str | None] = mapped_column(Clean)
+    clicked_by: Mapped[str | None] = mapped_column(Cut(200))
     created_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
 
@@ -291,8 +367,8 @@ class SessionLogRow(Row):
     key: Mapped[str] = mapped_column(String(80), unique=True)
     """Effect key of the report and line number: a retried report adds nothing."""
     level: Mapped[str] = mapped_column(String(10))
-    handler: Mapped[str] = mapped_column(String(200), default="")
-    text: Mapped[str] = mapped_column(Text)
+    handler: Mapped[str] = mapped_column(Cut(200), default="")
+    text: Mapped[str] = mapped_column(Clean)
     at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -305,13 +381,13 @@ class KnowledgeSource(Row):
     agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
     kind: Mapped[str] = mapped_column(String(20))
     location: Mapped[str] = mapped_column(String(1000))
-    base_url: Mapped[str | None] = mapped_column(String(1000))
+    base_url: Mapped[str | None] = mapped_column(Clean)
     """Address that a file's path is appended to, where people read the documents."""
     state: Mapped[str] = mapped_column(String(10), default="new")
     """new, running, done or failed"""
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Clean)
     created_at: Mapped[datetime] = mapped_column(default=now)
     synced_at: Mapped[datetime | None]
 
@@ -325,8 +401,8 @@ class Document(Row):
     agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"), index=True)
     source_id: Mapped[int] = mapped_column(ForeignKey("knowledge_sources.id"))
     path: Mapped[str] = mapped_column(String(1000))
-    url: Mapped[str | None] = mapped_column(String(1000))
-    title: Mapped[str] = mapped_column(String(500))
+    url: Mapped[str | None] = mapped_column(Clean)
+    title: Mapped[str] = mapped_column(Cut(500))
     content_hash: Mapped[str] = mapped_column(String(64))
     indexed_at: Mapped[datetime] = mapped_column(default=now)
 
@@ -339,10 +415,10 @@ class PassageRow(Row):
     agent_id: Mapped[int] = mapped_column(Integer, index=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), index=True)
     position: Mapped[int]
-    title: Mapped[str] = mapped_column(String(500))
-    heading_path: Mapped[str] = mapped_column(String(1000), default="")
-    anchor: Mapped[str] = mapped_column(String(300), default="")
-    text: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Cut(500))
+    heading_path: Mapped[str] = mapped_column(Cut(1000), default="")
+    anchor: Mapped[str] = mapped_column(Cut(300), default="")
+    text: Mapped[str] = mapped_column(Clean)
 
 
 class LearnedFact(Row):
@@ -353,8 +429,8 @@ class LearnedFact(Row):
     agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"), index=True)
     session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"))
     key: Mapped[str] = mapped_column(String(80), unique=True)
-    text: Mapped[str] = mapped_column(Text)
-    stated_by: Mapped[str | None] = mapped_column(String(200))
+    text: Mapped[str] = mapped_column(Clean)
+    stated_by: Mapped[str | None] = mapped_column(Cut(200))
     state: Mapped[str] = mapped_column(String(10), default="proposed")
     """proposed, approved or rejected"""
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -365,9 +441,9 @@ class Audit(Row):
 
     __tablename__ = "audit"
     id: Mapped[int] = mapped_column(primary_key=True)
-    actor: Mapped[str] = mapped_column(String(200))
-    action: Mapped[str] = mapped_column(String(60))
-    subject: Mapped[str] = mapped_column(String(300))
+    actor: Mapped[str] = mapped_column(Cut(200))
+    action: Mapped[str] = mapped_column(Cut(60))
+    subject: Mapped[str] = mapped_column(Cut(300))
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
     at: Mapped[datetime] = mapped_column(default=now)
 

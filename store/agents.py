@@ -1,0 +1,38 @@
+"""Agents, and the keys of the control API."""
+
+import hashlib
+import secrets
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from store.models import Agent, ApiKey
+from store.rows import find, insert_new
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+async def ensure_agent(db: AsyncSession, name: str = "default") -> Agent:
+    """The agent of that name, made where there is none."""
+    agent = await find(db, Agent, Agent.name == name) or await insert_new(db, Agent, name=name)
+    return agent or await _agent_made_meanwhile(db, name)
+
+
+async def _agent_made_meanwhile(db: AsyncSession, name: str) -> Agent:
+    agent = await find(db, Agent, Agent.name == name)
+    if agent is None:
+        raise RuntimeError(f"The agent {name!r} was deleted while it was being made; try again.")
+    return agent
+
+
+async def create_key(db: AsyncSession, agent_id: int, name: str, key: str | None = None) -> str:
+    """Makes a key of the control API, or records the given one, and returns it: it cannot be read again."""
+    key = key or f"rlm_{secrets.token_urlsafe(32)}"
+    await insert_new(db, ApiKey, agent_id=agent_id, name=name, key_hash=_digest(key))
+    return key
+
+
+async def find_key(db: AsyncSession, key: str) -> ApiKey | None:
+    """The row of a key that is valid now."""
+    return await find(db, ApiKey, ApiKey.key_hash == _digest(key), ApiKey.revoked_at.is_(None))

@@ -1,0 +1,180 @@
+"""Opens the record: engines, connections, transactions.
+
+SQLite takes one writer at a time. Within a process the writers stand in line at a pool of one connection, which is
+fair and free; between processes they wait for each other in SQLite, up to `BUSY_SECONDS`. A write transaction takes
+the lock when it begins, so that it never has to be begun again because another one was quicker.
+
+On PostgreSQL the transactions are READ COMMITTED and decide races by unique constraints and by conditional updates,
+never by reading first, so none has to be retried for serialisation. They cannot deadlock either if each takes its
+locks in this order: the published workflow, the session, then the rest by rising primary key.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from runllm.errors import RunLLMError
+from store.migrations import migrate
+
+BUSY_SECONDS = 10
+"""How long a SQLite transaction waits for writers of other processes."""
+
+POOL_SIZE = 10
+_SPARE_CONNECTIONS = 10
+
+
+class StoreError(RunLLMError):
+    """The database cannot be used; the text says why and what to do."""
+
+
+class Store:
+    """An open record. One a process: `begin` and `read` give out its connections."""
+
+    def __init__(self, url: URL, writers: AsyncEngine, readers: AsyncEngine) -> None:
+        self.url = url
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        self._engines = (writers, readers)
+        self._writing = async_sessionmaker(writers, expire_on_commit=False)
+        self._reading = async_sessionmaker(readers, expire_on_commit=False, autoflush=False)
+
+    @classmethod
+    async def open(cls, url: str, *, migrate: bool = True) -> "Store":
+        """Opens the database at `url`, and brings its tables up to date.
+
+        Raises:
+            StoreError: Nothing at that address can be used.
+        """
+        address = database_url(url)
+        store = cls(address, *_engines(address))
+        try:
+            await store._prepare(migrate)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            await store.close()
+            raise StoreError(_unusable(address, error)) from error
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """One write transaction: all of it happens, or nothing. Rows that it returned stay readable afterwards.
+
+        Do not begin a second one inside: on SQLite it would wait for the first.
+        """
+        async with self._writing() as db, db.begin():
+            yield db
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """One read-only transaction; a write in it is refused by the database."""
+        async with self._reading() as db, db.begin():
+            yield db
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        for engine in dict.fromkeys(self._engines):
+            await engine.dispose()
+
+    async def _prepare(self, bring_up_to_date: bool) -> None:
+        if bring_up_to_date:
+            engine = _migrating(self.url) if self.is_sqlite else self._engines[0]
+            try:
+                await migrate(engine)
+            finally:
+                await engine.dispose()
+        async with self.read() as db:
+            await db.connection()
+
+
+def database_url(url: str) -> URL:
+    """`url` with the asynchronous driver that goes with it.
+
+    Raises:
+        StoreError: Neither SQLite nor PostgreSQL.
+    """
+    try:
+        address = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(
+            f"The database URL {url!r} is not a URL. Set RUNLLM_DATABASE_URL to sqlite:///path or postgresql://…"
+        ) from error
+    match address.drivername:
+        case "sqlite" | "sqlite+aiosqlite":
+            if address.database in (None, "", ":memory:"):
+                raise StoreError(
+                    "A SQLite database in memory cannot be shared by several processes. "
+                    "Give RUNLLM_DATABASE_URL a file: sqlite:///path/runllm.db"
+                )
+            return address.set(drivername="sqlite+aiosqlite")
+        case "postgresql" | "postgres" | "postgresql+asyncpg":
+            return _for_asyncpg(address.set(drivername="postgresql+asyncpg"))
+        case other:
+            raise StoreError(
+                f"The engine has no driver for {other!r} databases. "
+                "Set RUNLLM_DATABASE_URL to sqlite:///path or postgresql://user:password@host/name"
+            )
+
+
+def _for_asyncpg(address: URL) -> URL:
+    """libpq's `sslmode`, which providers put into their URLs, is `ssl` to this driver."""
+    query = dict(address.query)
+    if "sslmode" in query:
+        query.setdefault("ssl", query.pop("sslmode"))
+    return address.set(query=query)
+
+
+def _engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
+    """The engine that writes and the one that reads."""
+    if address.get_backend_name() == "postgresql":
+        engine = create_async_engine(
+            address, pool_size=POOL_SIZE, max_overflow=_SPARE_CONNECTIONS, pool_pre_ping=True, pool_use_lifo=True
+        )
+        return engine, engine.execution_options(postgresql_readonly=True)
+    Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
+    writers = sqlite_engine(address, "BEGIN IMMEDIATE", "PRAGMA foreign_keys=ON", pool_size=1, max_overflow=0)
+    readers = sqlite_engine(address, "BEGIN", "PRAGMA query_only=ON", pool_size=POOL_SIZE, max_overflow=POOL_SIZE)
+    return writers, readers
+
+
+def _migrating(address: URL) -> AsyncEngine:
+    """SQLite's engine for migrations: without foreign keys, and it waits as long as another process migrates."""
+    return sqlite_engine(address, "BEGIN IMMEDIATE", "PRAGMA busy_timeout=600000", "PRAGMA journal_mode=WAL")
+
+
+def sqlite_engine(address: URL, begin: str, *pragmas: str, **options: Any) -> AsyncEngine:
+    """An engine whose transactions start with `begin`, on connections set up with `pragmas` beside the usual ones."""
+    engine = create_async_engine(address, connect_args={"timeout": BUSY_SECONDS}, **options)
+    event.listen(engine.sync_engine, "connect", _set_up(*pragmas))
+    event.listen(engine.sync_engine, "begin", _begins_with(begin))
+    return engine
+
+
+def _set_up(*pragmas: str) -> Callable[[Any, Any], None]:
+    def set_up(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # or the driver would begin transactions of its own
+        cursor = connection.cursor()
+        for pragma in (f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}", "PRAGMA synchronous=NORMAL", *pragmas):
+            cursor.execute(pragma)
+        cursor.close()
+
+    return set_up
+
+
+def _begins_with(begin: str) -> Callable[[Connection], None]:
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return start
+
+
+def _unusable(address: URL, error: Exception) -> str:
+    reason = str(error.orig) if isinstance(error, DBAPIError) else str(error) or type(error).__name__
+    what = "file can be written" if address.get_backend_name() == "sqlite" else "server runs and lets this user in"
+    shown = address.render_as_string(hide_password=True)
+    return f"The database {shown} cannot be used: {reason}. Check that RUNLLM_DATABASE_URL is right and the {what}."

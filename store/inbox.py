@@ -1,0 +1,112 @@
+"""Inbound events, from before they are acknowledged to what became of them."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from store.messages import get as get_message
+from store.models import InboxRow, Message, now
+from store.rows import change, change_one, find, insert_new
+
+GRACE = timedelta(seconds=5)
+"""How long whoever took an event in, or took it from `due`, has to deliver it before it is due (again)."""
+
+
+async def add(
+    db: AsyncSession,
+    *,
+    dedupe_key: str,
+    kind: str,
+    session_id: int | None,
+    chat_id: int | None,
+    surface_key: str,
+    envelope: dict[str, Any],
+    outcome: str | None = None,
+    reason: str = "",
+) -> InboxRow | None:
+    """Records an inbound event; None where one with this key was seen before. An `outcome` accounts for it at once."""
+    at = now()
+    return await insert_new(
+        db,
+        InboxRow,
+        dedupe_key=dedupe_key,
+        kind=kind,
+        session_id=session_id,
+        chat_id=chat_id,
+        surface_key=surface_key,
+        envelope=envelope,
+        received_at=at,
+        next_attempt_at=at + GRACE,
+        outcome=outcome,
+        reason=reason,
+        accounted_at=at if outcome is not None else None,
+    )
+
+
+async def due(db: AsyncSession, limit: int) -> list[InboxRow]:
+    """Takes rows that nobody has delivered, oldest first; for `GRACE` nobody else gets them. Needs `Store.begin`."""
+    at = now()
+    waiting = (InboxRow.signalled_at.is_(None)) & (InboxRow.outcome.is_(None)) & (InboxRow.next_attempt_at <= at)
+    ids = select(InboxRow.id).where(waiting).order_by(InboxRow.next_attempt_at, InboxRow.id).limit(limit)
+    taken = (await db.scalars(ids.with_for_update(skip_locked=True))).all()
+    claim = update(InboxRow).where(InboxRow.id.in_(taken)).values(next_attempt_at=at + GRACE)
+    return sorted(await change(db, claim, InboxRow), key=lambda row: row.id)
+
+
+async def mark_signalled(db: AsyncSession, id: int) -> None:
+    """Temporal has the event: it cannot get lost any more."""
+    values = {"signalled_at": func.coalesce(InboxRow.signalled_at, now()), "attempts": InboxRow.attempts + 1}
+    await change_one(db, update(InboxRow).where(InboxRow.id == id).values(values), InboxRow)
+
+
+async def mark_failed(db: AsyncSession, id: int, retry_in: timedelta) -> None:
+    """The event could not be delivered; it is due again after `retry_in`."""
+    values = {"next_attempt_at": now() + retry_in, "attempts": InboxRow.attempts + 1}
+    undelivered = (InboxRow.id == id) & (InboxRow.signalled_at.is_(None))
+    await change_one(db, update(InboxRow).where(undelivered).values(values), InboxRow)
+
+
+async def account(db: AsyncSession, outcomes: Sequence[tuple[int, str, str]]) -> None:
+    """Records what became of rows, as (id, outcome, reason). The first outcome of a row stays."""
+    at = now()
+    for row_id, outcome, reason in sorted(outcomes):
+        unaccounted = (InboxRow.id == row_id) & (InboxRow.outcome.is_(None))
+        values = {"outcome": outcome, "reason": reason, "accounted_at": at}
+        await change_one(db, update(InboxRow).where(unaccounted).values(values), InboxRow)
+
+
+async def unaccounted(db: AsyncSession, older_than: timedelta, limit: int) -> list[InboxRow]:
+    """Rows without an outcome, delivered or not, that came in before `older_than` ago; oldest first."""
+    query = select(InboxRow).where(InboxRow.outcome.is_(None), InboxRow.received_at <= now() - older_than)
+    return list(await db.scalars(query.order_by(InboxRow.received_at, InboxRow.id).limit(limit)))
+
+
+async def count_unaccounted(db: AsyncSession) -> int:
+    """How many rows have no outcome yet."""
+    return await db.scalar(select(func.count()).select_from(InboxRow).where(InboxRow.outcome.is_(None))) or 0
+
+
+async def envelope_of(db: AsyncSession, row: InboxRow) -> tuple[dict[str, Any], Message | None]:
+    """What to signal for a row: its envelope with the row's number in it, and its message."""
+    message = await get_message(db, row.chat_id) if row.chat_id is not None else None
+    return {**row.envelope, "inbox_id": row.id}, message
+
+
+async def by_dedupe_key(db: AsyncSession, dedupe_key: str) -> InboxRow | None:
+    """The row of an event that was seen before."""
+    return await find(db, InboxRow, InboxRow.dedupe_key == dedupe_key)
+
+
+async def undelivered(db: AsyncSession, session_id: int, limit: int) -> list[InboxRow]:
+    """What a session has not been told yet, in the order in which it came."""
+    waiting = (InboxRow.session_id == session_id) & (InboxRow.signalled_at.is_(None)) & (InboxRow.outcome.is_(None))
+    return list(await db.scalars(select(InboxRow).where(waiting).order_by(InboxRow.id).limit(limit)))
+
+
+async def deliver_again(db: AsyncSession, ids: Sequence[int]) -> None:
+    """Makes delivered rows due again: whoever was told has lost its memory."""
+    lost = InboxRow.id.in_(ids) & InboxRow.outcome.is_(None)
+    await change(db, update(InboxRow).where(lost).values(signalled_at=None, next_attempt_at=now()), InboxRow)

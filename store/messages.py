@@ -1,0 +1,199 @@
+"""Messages, and where they are shown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from runllm.bridge.messages import AssistantChatMessage, MessageType, UserChatMessage
+from store.models import Message, Posting, now
+from store.rows import change_one, find, insert_new
+from store.sessions import next_seq, take_seqs
+
+
+async def add(
+    db: AsyncSession,
+    *,
+    session_id: int,
+    author: str,
+    text: str,
+    author_id: str | None = None,
+    author_name: str | None = None,
+    category: str | None = None,
+    sources: Sequence[dict[str, Any]] = (),
+    attachments: Sequence[dict[str, Any]] = (),
+    key: str | None = None,
+    model: str = "",
+    input_tokens: int = 0,
+    output_tokens: int = 0,
+) -> Message:
+    """Records what somebody said. With a `key` that was used before it is the message from that time."""
+    message = await insert_new(
+        db,
+        Message,
+        session_id=session_id,
+        author=author,
+        text=text,
+        author_id=author_id,
+        author_name=author_name,
+        category=category,
+        sources=list(sources),
+        attachments=list(attachments),
+        key=key,
+        model=model,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+    )
+    if message is None and key is not None:
+        message = await by_key(db, key)
+    if message is None:
+        raise LookupError(f"The message of session {session_id} with key {key!r} could neither be added nor found.")
+    return message
+
+
+async def get(db: AsyncSession, chat_id: int) -> Message | None:
+    """The message of that number."""
+    return await find(db, Message, Message.id == chat_id)
+
+
+async def by_key(db: AsyncSession, key: str) -> Message | None:
+    """The message that the operation with this effect key made."""
+    return await find(db, Message, Message.key == key)
+
+
+def as_chat_message(message: Message) -> UserChatMessage | AssistantChatMessage:
+    """A recorded message as handlers and envelopes know it."""
+    if message.author == MessageType.USER:
+        return UserChatMessage(
+            text=message.text,
+            chat_id=message.id,
+            user_identifier=message.author_id,
+            attachments=message.attachments or None,
+            author_name=message.author_name,
+        )
+    return AssistantChatMessage.model_validate(
+        {"text": message.text, "chat_id": message.id, "category": message.category, "sources": message.sources}
+    )
+
+
+async def post(
+    db: AsyncSession,
+    *,
+    session_id: int,
+    chat_id: int,
+    surface_key: str,
+    remote_id: str,
+    effect_key: str | None = None,
+    extras: dict[str, Any] | None = None,
+) -> Posting:
+    """Records that a message is shown on a surface. The same effect, or the same place, is recorded once."""
+    same: ColumnElement[bool] = (Posting.surface_key == surface_key) & (Posting.remote_id == remote_id)
+    if effect_key is not None:
+        same = or_(Posting.effect_key == effect_key, same)
+    earlier = await _first(db, same)
+    if earlier is not None:
+        return earlier
+    seq = await next_seq(db, session_id)
+    posting = await insert_new(
+        db,
+        Posting,
+        session_id=session_id,
+        chat_id=chat_id,
+        surface_key=surface_key,
+        remote_id=remote_id,
+        effect_key=effect_key,
+        seq=seq,
+        position=seq,
+        extras=extras or {},
+    ) or await _first(db, same)
+    if posting is None:
+        raise LookupError(f"The posting {remote_id!r} on {surface_key} could neither be added nor found.")
+    return posting
+
+
+async def touch(db: AsyncSession, posting: Posting, extras: dict[str, Any] | None = None) -> Posting:
+    """Gives a posting a new place in the stream, because what is shown there has changed."""
+    values: dict[str, Any] = {"seq": await next_seq(db, posting.session_id)}
+    if extras is not None:
+        values["extras"] = extras
+    changed = await change_one(db, update(Posting).where(Posting.id == posting.id).values(**values), Posting)
+    if changed is None:
+        raise LookupError(f"There is no posting {posting.id} to change: it was removed from the record.")
+    return changed
+
+
+async def edit_text(db: AsyncSession, chat_id: int, text: str) -> Message | None:
+    """Replaces the text of a message wherever it is shown; None where there is no such message."""
+    return await _alter(db, chat_id, text=text, edited_at=now())
+
+
+async def delete(db: AsyncSession, chat_id: int) -> Message | None:
+    """Marks a message as deleted: it is no longer shown, nor part of the transcript."""
+    return await _alter(db, chat_id, deleted_at=now())
+
+
+async def feed(db: AsyncSession, surface_key: str, after_seq: int, limit: int = 200) -> list[tuple[Posting, Message]]:
+    """What has changed on a surface since `after_seq`, in order; deleted messages too, so that they can be hidden."""
+    query = (
+        select(Posting, Message)
+        .join(Message, Message.id == Posting.chat_id)
+        .where(Posting.surface_key == surface_key, Posting.seq > after_seq)
+        .order_by(Posting.seq)
+        .limit(limit)
+    )
+    return [(posting, message) for posting, message in await db.execute(query)]
+
+
+async def transcript(db: AsyncSession, session_id: int, until_chat_id: int | None = None) -> list[Message]:
+    """What was shown anywhere in a session and not deleted, in order, up to and including `until_chat_id`."""
+    shown = (
+        select(Posting.chat_id, func.min(Posting.position).label("position"))
+        .where(Posting.session_id == session_id)
+        .group_by(Posting.chat_id)
+        .subquery()
+    )
+    query = (
+        select(Message)
+        .join(shown, shown.c.chat_id == Message.id)
+        .where(Message.deleted_at.is_(None))
+        .order_by(shown.c.position)
+    )
+    if until_chat_id is not None:
+        last = await db.scalar(select(shown.c.position).where(shown.c.chat_id == until_chat_id))
+        query = query.where(shown.c.position <= last) if last is not None else query
+    return list(await db.scalars(query))
+
+
+async def find_posting(db: AsyncSession, surface_key: str, remote_id: str) -> Posting | None:
+    """The posting that a platform knows by `remote_id`."""
+    return await find(db, Posting, Posting.surface_key == surface_key, Posting.remote_id == remote_id)
+
+
+async def postings_of(db: AsyncSession, chat_id: int) -> list[Posting]:
+    """Everywhere that a message is shown."""
+    return list(await db.scalars(select(Posting).where(Posting.chat_id == chat_id).order_by(Posting.id)))
+
+
+async def _first(db: AsyncSession, condition: Any) -> Posting | None:
+    return (await db.scalars(select(Posting).where(condition).order_by(Posting.id).limit(1))).first()
+
+
+async def _alter(db: AsyncSession, chat_id: int, **values: Any) -> Message | None:
+    """Changes a message; each of its postings gets a new place in the stream."""
+    message = await get(db, chat_id)
+    if message is None:
+        return None
+    postings = await postings_of(db, chat_id)
+    if postings:
+        # The session's row before the message's: the order in which all transactions take them.
+        first = await take_seqs(db, message.session_id, len(postings)) - len(postings) + 1
+        for seq, posting in enumerate(postings, first):
+            await change_one(db, update(Posting).where(Posting.id == posting.id).values(seq=seq), Posting)
+    return await change_one(db, update(Message).where(Message.id == chat_id).values(**values), Message)
+
+
+async def heads(db: AsyncSession, surface_keys: Sequence[str]) -> dict[str, int]:
+    """The last `seq` of each of these surfaces that shows anything: one look for all open streams."""
+    query = select(Posting.surface_key, func.max(Posting.seq)).where(Posting.surface_key.in_(surface_keys))
+    return {key: seq for key, seq in await db.execute(query.group_by(Posting.surface_key))}

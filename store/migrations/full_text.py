@@ -1,0 +1,50 @@
+"""The full-text index over passages: what SQLAlchemy's models cannot say.
+
+SQLite: `passages_fts` is searched (stemmed), `passages_words` knows which words there are (not stemmed); triggers keep
+both in step with `passages`. PostgreSQL: the generated columns `search` (stemmed, weighted) and `words` (not stemmed).
+"""
+
+from sqlalchemy.schema import SchemaItem
+
+_COLUMNS = "title, heading_path, text"
+_NEW = "new.title, new.heading_path, new.text"
+_OLD = "old.title, old.heading_path, old.text"
+
+
+def _index(name: str, options: str) -> list[str]:
+    """One FTS5 table that reads its texts from `passages`, and the triggers that keep it in step."""
+    forget = f"INSERT INTO {name}({name}, rowid, {_COLUMNS}) VALUES ('delete', old.id, {_OLD});"
+    take = f"INSERT INTO {name}(rowid, {_COLUMNS}) VALUES (new.id, {_NEW});"
+    return [
+        f"CREATE VIRTUAL TABLE {name} USING fts5({_COLUMNS}, content='passages', content_rowid='id', {options})",
+        f"CREATE TRIGGER {name}_insert AFTER INSERT ON passages BEGIN {take} END",
+        f"CREATE TRIGGER {name}_delete AFTER DELETE ON passages BEGIN {forget} END",
+        f"CREATE TRIGGER {name}_update AFTER UPDATE ON passages BEGIN {forget} {take} END",
+    ]
+
+
+SQLITE = [
+    *_index("passages_fts", "tokenize='porter unicode61'"),
+    *_index("passages_words", "tokenize='unicode61', detail=none, columnsize=0"),
+    "CREATE VIRTUAL TABLE passages_vocabulary USING fts5vocab('passages_words', 'row')",
+]
+
+_HEADINGS = "title || ' ' || heading_path"
+
+POSTGRESQL = [
+    f"""ALTER TABLE passages ADD COLUMN search tsvector GENERATED ALWAYS AS (
+        setweight(to_tsvector('english', {_HEADINGS}), 'A') || setweight(to_tsvector('english', text), 'D')
+    ) STORED""",
+    f"""ALTER TABLE passages ADD COLUMN words tsvector GENERATED ALWAYS AS (
+        strip(to_tsvector('simple', {_HEADINGS} || ' ' || text))
+    ) STORED""",
+    "CREATE INDEX ix_passages_search ON passages USING gin (search)",
+]
+
+
+def is_part_of_models(item: SchemaItem, name: str | None, kind: str, is_reflected: bool, _: object) -> bool:
+    """Whether something in the database is to be compared with the models: all but what is made here."""
+    table = name if kind == "table" else getattr(getattr(item, "table", None), "name", None)
+    if kind in ("column", "index") and table == "passages":
+        return name not in ("search", "words", "ix_passages_search")
+    return not (table or "").startswith(("passages_fts", "passages_words", "passages_vocabulary"))
