@@ -1,15 +1,47 @@
 """What every platform can do for a session, and who does it.
 
-An adapter turns one effect into one call of a platform. Temporal owns retries: an adapter tries once, and before it
-tries again it looks for what an earlier try left behind. `effect.earlier` says whether there was one.
+Inbound, a platform turns what it received into an `Inbound`. Outbound, an adapter turns one effect into one call of a
+platform. Temporal owns retries: an adapter tries once, and before it tries again it looks for what an earlier try left
+behind. `effect.earlier` says whether there was one.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from runllm.bridge.messages import AnswerCategory, MessageType, Source
-from runllm.bridge.surfaces import ChatSurface, DiscordThread, SlackThread, SurfaceType, ZendeskTicket
+from runllm.bridge.surfaces import AnySurface, ChatSurface, DiscordThread, SlackThread, SurfaceType, ZendeskTicket
+from runllm.bridge.triggers import Happening
 from runllm.operations import ButtonWait, Frozen
+
+
+class Inbound(Frozen):
+    """One verified event of a platform, in our words: what `gateways.routing` takes in.
+
+    Attributes:
+        kind: What happened.
+        dedupe_key: Names what the platform means by "the same event": the second one with it changes nothing.
+        surface: Where it happened.
+        happening: What triggers look at; None for clicks, which need none.
+        remote_id: The platform's identifier of the message that is new, edited, deleted or reacted to.
+        text: What a message says, also after an edit.
+        user: Who did it, in the platform's terms.
+        author_name: The name the platform shows for them.
+        origin: Origin of the web page, for widgets: what `WidgetListener.domain` is compared with.
+        wait_id, button_id: The click, for `button`.
+    """
+
+    kind: Literal["message", "reaction", "edit", "delete", "button"]
+    dedupe_key: str
+    surface: AnySurface
+    happening: Happening | None = None
+    remote_id: str = ""
+    text: str = ""
+    user: str | None = None
+    author_name: str | None = None
+    attachments: list[dict[str, Any]] = []
+    origin: str | None = None
+    wait_id: int = 0
+    button_id: str = ""
 
 
 class Effect(Frozen):

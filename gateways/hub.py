@@ -1,0 +1,172 @@
+"""Where what is happening right now passes through: answers in the making, and word that a surface has changed.
+
+Nothing here is a record. What is lost costs a second: streams also look into the store.
+"""
+
+import asyncio
+from collections import defaultdict
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter
+
+from runllm.operations import Frozen
+
+MAX_BATCH = 200
+_QUEUE = 256
+_MAX_DRAFTS = 2000
+
+
+class Delta(Frozen):
+    """The next piece of an answer in the making. A new attempt starts at offset 0 again.
+
+    `offset` counts as browsers do, in UTF-16 units.
+
+    `message` is the remote id that the finished message will have on the surface.
+    """
+
+    kind: Literal["delta"] = "delta"
+    surface_key: str
+    message: str
+    attempt: int = 1
+    offset: int
+    text: str
+
+
+class Stage(Frozen):
+    """What the agent is doing, in a few words for the person who waits; no text means nothing any more."""
+
+    kind: Literal["stage"] = "stage"
+    surface_key: str
+    text: str = ""
+
+
+class Poke(Frozen):
+    """What a surface shows has changed: read the store."""
+
+    kind: Literal["poke"] = "poke"
+    surface_key: str
+
+
+Pulse: TypeAlias = Annotated[Delta | Stage | Poke, Field(discriminator="kind")]
+"""Anything that passes through the hub."""
+
+PULSES: TypeAdapter[list[Pulse]] = TypeAdapter(Annotated[list[Pulse], Field(max_length=MAX_BATCH)])
+
+
+def units(text: str) -> int:
+    """The length of a text as browsers count."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+class Draft(Frozen):
+    """An answer as far as it has been made."""
+
+    message: str
+    attempt: int
+    data: bytes
+    """The text in UTF-16, little end first: pieces say where they belong in its units."""
+
+
+class Subscription:
+    """One open stream's view of the hub. `lagging` once it has not kept up: close it, its client resumes."""
+
+    def __init__(self, surface_key: str) -> None:
+        self.surface_key = surface_key
+        self.lagging = False
+        self._queue: asyncio.Queue[Pulse | None] = asyncio.Queue(_QUEUE)
+
+    async def next(self, patience: float) -> Pulse | None:
+        """The next pulse; None when nothing came for `patience` seconds or the stream is to end."""
+        if self.lagging:
+            return None
+        try:
+            return await asyncio.wait_for(self._queue.get(), patience)
+        except TimeoutError:
+            return None
+
+    def put(self, pulse: Pulse) -> None:
+        """Passes a pulse on, or gives the stream up when too many are waiting."""
+        try:
+            self._queue.put_nowait(pulse)
+        except asyncio.QueueFull:
+            self.lagging = True
+
+    def end(self) -> None:
+        """Makes the stream end, also one that is waiting."""
+        self.lagging = True
+        if not self._queue.full():
+            self._queue.put_nowait(None)
+
+
+class Hub:
+    """Hands pulses to the open streams of this process."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, set[Subscription]] = defaultdict(set)
+        self._drafts: dict[str, Draft] = {}
+        self._closing = False
+
+    def subscribe(self, surface_key: str) -> Subscription:
+        """Opens a view of one surface. Give it back with `unsubscribe`."""
+        subscription = Subscription(surface_key)
+        if self._closing:
+            subscription.end()
+        self._open[surface_key].add(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Closes a view."""
+        views = self._open[subscription.surface_key]
+        views.discard(subscription)
+        if not views:
+            del self._open[subscription.surface_key]
+
+    def publish(self, pulse: Pulse) -> None:
+        """Hands a pulse to everybody who watches its surface."""
+        if isinstance(pulse, Delta):
+            self._extend_draft(pulse)
+        for subscription in tuple(self._open.get(pulse.surface_key, ())):
+            subscription.put(pulse)
+
+    def poke(self, surface_key: str) -> None:
+        """Says that a surface has changed."""
+        self.publish(Poke(surface_key=surface_key))
+
+    def draft(self, surface_key: str) -> Draft | None:
+        """The answer that is being made for a surface, for streams that join in its middle."""
+        return self._drafts.get(surface_key)
+
+    def finish_draft(self, surface_key: str, message: str) -> None:
+        """Forgets a draft: the record has the message now."""
+        draft = self._drafts.get(surface_key)
+        if draft is not None and draft.message == message:
+            del self._drafts[surface_key]
+
+    def watched(self) -> list[str]:
+        """Keys of all surfaces that somebody watches."""
+        return list(self._open)
+
+    def count(self, surface_key: str) -> int:
+        """How many streams watch a surface."""
+        return len(self._open.get(surface_key, ()))
+
+    def close(self) -> None:
+        """Ends all streams: the process stops."""
+        self._closing = True
+        for views in list(self._open.values()):
+            for subscription in tuple(views):
+                subscription.end()
+
+    def _extend_draft(self, delta: Delta) -> None:
+        draft = self._drafts.pop(delta.surface_key, None)
+        before = b""
+        if draft is not None and draft.message == delta.message:
+            if draft.attempt > delta.attempt:  # a late piece of an attempt that was given up
+                self._drafts[delta.surface_key] = draft
+                return
+            before = draft.data if draft.attempt == delta.attempt else b""
+        if len(before) >= 2 * delta.offset:
+            data = before[: 2 * delta.offset] + delta.text.encode("utf-16-le", "surrogatepass")
+            self._drafts[delta.surface_key] = Draft(message=delta.message, attempt=delta.attempt, data=data)
+        while len(self._drafts) > _MAX_DRAFTS:
+            del self._drafts[next(iter(self._drafts))]

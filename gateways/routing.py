@@ -1,0 +1,214 @@
+"""One inbound event -> one transaction -> acknowledgement. What follows, delivery to the session, may take its time."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Literal
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gateways.adapter import Inbound
+from gateways.matching import Match, Route, match_routes
+from gateways.wire import Envelope
+from runllm.bridge.messages import MessageType
+from runllm.bridge.surfaces import SurfaceType, surface_key
+from runllm.operations import Frozen
+from store import buttons, effects, inbox, messages, published, sessions
+from store.engine import Store
+from store.models import InboxRow, Message, Session, now
+
+_OURS = (SurfaceType.CHAT_WIDGET, SurfaceType.ADMIN_CONSOLE)
+
+ClickResult = Literal["won", "already", "ended", "not_allowed", "unknown"]
+
+CLOSED = "the session is closed"
+NO_LISTENER = "no published workflow listens here"
+
+
+class Accepted(Frozen):
+    """What the record holds of an inbound event, from now on whatever happens.
+
+    Attributes:
+        inbox_id: Its row; 0 for a click that did not win and so is no event.
+        ignored: Why nobody will answer it; empty where somebody will.
+        repeated: It was there already: the same event came before.
+        click: What became of a click.
+    """
+
+    inbox_id: int = 0
+    session_id: int | None = None
+    chat_id: int | None = None
+    ignored: str = ""
+    repeated: bool = False
+    click: ClickResult | None = None
+
+
+class _BeatenError(Exception):
+    """Another gateway recorded the same event since we looked; what this transaction wrote must go."""
+
+
+class Routing:
+    """Takes inbound events of all surfaces in."""
+
+    def __init__(self, store: Store, deliver: Callable[[int], None], poke: Callable[[str], None]) -> None:
+        """
+        Args:
+            deliver: Called with a session's id once it has something to be told. Must return at once.
+            poke: Called with a surface's key once what it shows has changed. Must return at once.
+        """
+        self._store = store
+        self._deliver = deliver
+        self._poke = poke
+
+    async def take_in(self, inbound: Inbound) -> Accepted:
+        """Writes the event down, once. When this returns, the platform may be told that we have it."""
+        accepted = await self._record_once(inbound)
+        self._poke(surface_key(inbound.surface))
+        if accepted.session_id is not None and accepted.inbox_id and not accepted.ignored:
+            self._deliver(accepted.session_id)
+        return accepted
+
+    async def _record_once(self, inbound: Inbound) -> Accepted:
+        """Two gateways may take the same event, or a conversation's first two, at once: the loser looks again."""
+        for last in (False, False, True):
+            try:
+                async with self._store.begin() as db:
+                    return await _record(db, inbound)
+            except (_BeatenError, IntegrityError):
+                if last:
+                    raise
+        raise AssertionError
+
+    async def routes(self) -> list[Route]:
+        """All published workflows that have a current version, with its listeners."""
+        async with self._store.read() as db:
+            return await routes_of(db)
+
+
+async def routes_of(db: AsyncSession) -> list[Route]:
+    """All published workflows that have a current version, with its listeners."""
+    return [
+        Route(published_name=name, agent_id=agent_id, listeners=listeners)
+        for name, agent_id, listeners in await published.routes(db)
+    ]
+
+
+async def _record(db: AsyncSession, inbound: Inbound) -> Accepted:
+    seen = await inbox.by_dedupe_key(db, inbound.dedupe_key)
+    if seen is not None:
+        return _as_before(seen)
+    key = surface_key(inbound.surface)
+    session = await sessions.bound_session(db, key)
+    match inbound.kind:
+        case "button":
+            return await _record_click(db, inbound, key, session)
+        case "edit" | "delete":
+            return await _record_change(db, inbound, key, session)
+        case "message" | "reaction":
+            return await _record_message(db, inbound, key, session)
+
+
+async def _record_message(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+    if inbound.surface.type not in _OURS and await effects.is_ours(db, key, inbound.remote_id):
+        return await _add(db, inbound, key, session, ignored="the engine wrote this itself")
+    match = None
+    if session is None:
+        match = match_routes(await routes_of(db), inbound)
+        if match is None:
+            return await _add(db, inbound, key, None, ignored=NO_LISTENER)
+        session = await sessions.create(
+            db, agent_id=match.agent_id, published_name=match.published_name, surface=inbound.surface
+        )
+    message = None
+    if inbound.kind == "message":
+        message = await messages.add(
+            db,
+            session_id=session.id,
+            author=MessageType.USER,
+            text=inbound.text,
+            author_id=inbound.user,
+            author_name=inbound.author_name,
+            attachments=inbound.attachments,
+        )
+        await messages.post(db, session_id=session.id, chat_id=message.id, surface_key=key, remote_id=inbound.remote_id)
+    return await _add(db, inbound, key, session, message=message, match=match)
+
+
+async def _record_change(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+    posting = await messages.find_posting(db, key, inbound.remote_id)
+    if session is None or posting is None:
+        return await _add(db, inbound, key, session, ignored="the message that it changes is not in the record")
+    message = await messages.get(db, posting.chat_id)
+    if message is None or (inbound.kind == "edit" and message.text == inbound.text):
+        return await _add(db, inbound, key, session, ignored="the text stayed the same")
+    if inbound.kind == "edit":
+        await messages.edit_text(db, message.id, inbound.text)
+    else:
+        await messages.delete(db, message.id)
+    return await _add(db, inbound, key, session, message=message)
+
+
+async def _record_click(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+    """The first click wins. The others are answered at once and are no events."""
+    if session is None:
+        return Accepted(click="unknown")
+    wait = await buttons.get(db, session.id, inbound.wait_id)
+    if wait is None or wait.surface_key != key:
+        return Accepted(session_id=session.id, click="unknown")
+    result = await buttons.click(db, session.id, inbound.wait_id, inbound.button_id, inbound.user)
+    if result != "won":
+        return Accepted(session_id=session.id, click=result)
+    for posting in await messages.postings_of(db, wait.chat_id) if wait.chat_id else ():
+        await messages.touch(db, posting)
+    return (await _add(db, inbound, key, session)).model_copy(update={"click": "won"})
+
+
+async def _add(
+    db: AsyncSession,
+    inbound: Inbound,
+    key: str,
+    session: Session | None,
+    *,
+    message: Message | None = None,
+    match: Match | None = None,
+    ignored: str = "",
+) -> Accepted:
+    if session is not None and session.phase == "closed" and not ignored:
+        ignored = CLOSED
+    envelope = Envelope(
+        kind=inbound.kind,
+        event_id=hashlib.sha256(inbound.dedupe_key.encode()).hexdigest()[:16],
+        surface=inbound.surface,
+        happening=inbound.happening,
+        trigger=match.trigger if match else None,
+        listens_to=match.listens_to if match else [],
+        wait_id=inbound.wait_id,
+        button_id=inbound.button_id,
+        user=inbound.user,
+        at=now(),
+    )
+    row = await inbox.add(
+        db,
+        dedupe_key=inbound.dedupe_key,
+        kind=inbound.kind,
+        session_id=session.id if session else None,
+        chat_id=message.id if message else None,
+        surface_key=key,
+        envelope=envelope.model_dump(mode="json", exclude={"message", "inbox_id"}, exclude_none=True),
+        outcome="ignored" if ignored else None,
+        reason=ignored,
+    )
+    if row is None:
+        raise _BeatenError
+    return Accepted(inbox_id=row.id, session_id=row.session_id, chat_id=row.chat_id, ignored=ignored)
+
+
+def _as_before(row: InboxRow) -> Accepted:
+    return Accepted(
+        inbox_id=row.id,
+        session_id=row.session_id,
+        chat_id=row.chat_id,
+        ignored=row.reason if row.outcome == "ignored" else "",
+        repeated=True,
+        click="won" if row.kind == "button" else None,
+    )

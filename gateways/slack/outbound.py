@@ -1,0 +1,40 @@
+"""Slack's outbound side. No workspace can be connected yet, and it says so."""
+
+from typing import NoReturn
+
+from gateways.adapter import Content, Effect
+from runllm.bridge.surfaces import ChatSurface, SlackThread
+from runllm.errors import NotConnected
+
+
+class SlackAdapter:
+    """Posts to Slack threads, and opens them."""
+
+    async def post(self, effect: Effect, to: ChatSurface, content: Content) -> str:
+        """Shows a message in a thread."""
+        refuse(_team(to))
+
+    async def edit(self, effect: Effect, to: ChatSurface, remote_id: str, content: Content) -> None:
+        """Replaces a message of a thread."""
+        refuse(_team(to))
+
+    async def delete(self, effect: Effect, to: ChatSurface, remote_id: str) -> None:
+        """Removes a message of a thread."""
+        refuse(_team(to))
+
+    async def settle_buttons(self, to: ChatSurface, remote_id: str, content: Content, note: str) -> None:
+        """Puts `note` in the place of a message's buttons."""
+        refuse(_team(to))
+
+    async def open_slack_thread(self, effect: Effect, team_id: str, channel_id: str) -> SlackThread:
+        """Opens a thread in a channel."""
+        refuse(team_id)
+
+
+def refuse(team_id: str) -> NoReturn:
+    """Says what is missing."""
+    raise NotConnected(f"Slack workspace {team_id!r} is not connected to this engine. Connect it: runllm connect slack")
+
+
+def _team(to: ChatSurface) -> str:
+    return to.config.team_id if isinstance(to, SlackThread) else str(to.type)
