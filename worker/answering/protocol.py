@@ -13,6 +13,10 @@ Emit = Callable[[str], Awaitable[None]]
 """Takes the next piece of an answer's text while it is being made. Pieces may be lost; the answer is the record."""
 
 
+async def nobody(text: str) -> None:
+    """An `Emit` for answers that nobody watches being made."""
+
+
 class Turn(Frozen):
     """One message of a conversation as a model sees it."""
 

@@ -1,0 +1,68 @@
+"""What activities work with. Built once, in `__main__`."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateways.adapter import Adapters, SurfaceAdapter, ThreadOpener
+from runllm.bridge.surfaces import ChatSurface, SurfaceType
+from runllm.errors import NotConnected
+from store.engine import Store
+from worker.answering.protocol import Model, Retriever
+
+_HOW_TO_CONNECT = {
+    SurfaceType.SLACK_THREAD: "Slack",
+    SurfaceType.ZENDESK_TICKET: "Zendesk",
+    SurfaceType.DISCORD_THREAD: "Discord",
+    SurfaceType.CHAT_WIDGET: "The chat widget",
+    SurfaceType.ADMIN_CONSOLE: "The admin console",
+}
+
+
+class Hub(Protocol):
+    """Shows what is being done right now. Some of it may be lost; it never fails and never waits."""
+
+    def delta(self, surface_key: str, chat_id: int, attempt: int, offset: int, text: str) -> None:
+        """Shows the next piece of an answer in the making; `offset` counts characters."""
+        ...
+
+    def stage(self, surface_key: str, text: str) -> None:
+        """Shows what the agent is doing; empty for nothing any more."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """The record, the platforms, the hub, the model and the knowledge base."""
+
+    store: Store
+    adapters: Adapters
+    openers: dict[SurfaceType, ThreadOpener]
+    hub: Hub
+    model: Model
+    retriever: Retriever
+
+    def adapter(self, surface: ChatSurface) -> SurfaceAdapter:
+        """Who posts to `surface`.
+
+        Raises:
+            NotConnected: Nobody does.
+        """
+        adapter = self.adapters.get(surface.type)
+        if adapter is None:
+            raise _not_connected(surface.type)
+        return adapter
+
+    def opener(self, kind: SurfaceType) -> ThreadOpener:
+        """Who opens threads or tickets of that kind.
+
+        Raises:
+            NotConnected: Nobody does.
+        """
+        opener = self.openers.get(kind)
+        if opener is None:
+            raise _not_connected(kind)
+        return opener
+
+
+def _not_connected(kind: SurfaceType) -> NotConnected:
+    return NotConnected(f"{_HOW_TO_CONNECT[kind]} is not connected to this engine. Connect it first: runllm connect")

@@ -1,0 +1,110 @@
+"""A conversation as a model is shown it, and as a ticket shows it: loaded from the record by the session's number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from runllm.bridge.messages import AnswerCategory, AssistantChatMessage, MessageType, Source
+from runllm.bridge.surfaces import ChatWidget
+from runllm.errors import UsageError
+from runllm.operations import MessageRef
+from store import messages, sessions
+from store.models import Message
+from worker.answering.protocol import Question, Turn
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What was said in a session, oldest first, and whose knowledge base answers it."""
+
+    agent_id: int
+    turns: Sequence[Turn]
+
+
+async def conversation(db: AsyncSession, session_id: int) -> Conversation:
+    """All that was said and shown."""
+    return Conversation(await _agent(db, session_id), _turns(await messages.transcript(db, session_id)))
+
+
+async def asked(db: AsyncSession, session_id: int, ref: MessageRef) -> tuple[int, Question]:
+    """The agent that is asked, and what."""
+    row = await _recorded(db, session_id, ref.chat_id)
+    shown = await messages.transcript(db, session_id, until_chat_id=ref.chat_id)
+    text = ref.text if ref.text is not None else row.text if row else ""
+    history = _turns(shown, but=ref.chat_id)
+    return await _agent(db, session_id), Question(text=text, history=history, page=await _page(db, session_id))
+
+
+async def recorded(db: AsyncSession, session_id: int, chat_id: int) -> Message:
+    """A message of this session.
+
+    Raises:
+        UsageError: The session has no such message: another one's is nobody's business here.
+    """
+    row = await messages.get(db, chat_id)
+    if row is None or row.session_id != session_id:
+        raise UsageError(
+            f"Session {session_id} has no message {chat_id}. Pass a message of this conversation, or plain text"
+        )
+    return row
+
+
+def assistant_message(row: Message) -> AssistantChatMessage:
+    """A recorded answer as handlers get it."""
+    return AssistantChatMessage(
+        text=row.text,
+        chat_id=row.id,
+        category=AnswerCategory(row.category) if row.category else None,
+        sources=[Source.model_validate(source) for source in row.sources],
+    )
+
+
+def as_text(turns: Sequence[Turn]) -> str:
+    """The conversation for people to read: in the description of a ticket."""
+    return "\n\n".join(f"{speaker(turn)}: {turn.text.strip()}" for turn in turns)
+
+
+def speaker(turn: Turn) -> str:
+    """What to call the one who wrote it."""
+    return turn.author_name or ("Assistant" if turn.author == "assistant" else "User")
+
+
+def _turns(rows: Sequence[Message], but: int | None = None) -> list[Turn]:
+    """Turns of all messages that still say something, without the message `but`.
+
+    The asker is who wrote the first message. Where the platform does not say who wrote one, it counts as the asker's:
+    then nothing is learned from it.
+    """
+    asker = next((row.author_id for row in rows if row.author == MessageType.USER), None)
+    return [
+        Turn(
+            author="user" if row.author == MessageType.USER else "assistant",
+            text=row.text,
+            author_name=row.author_name,
+            is_asker=row.author == MessageType.USER and (row.author_id is None or row.author_id == asker),
+        )
+        for row in rows
+        if row.id != but and row.deleted_at is None
+    ]
+
+
+async def _recorded(db: AsyncSession, session_id: int, chat_id: int | None) -> Message | None:
+    return None if chat_id is None else await recorded(db, session_id, chat_id)
+
+
+async def _agent(db: AsyncSession, session_id: int) -> int:
+    session = await sessions.get(db, session_id)
+    if session is None:
+        raise UsageError(f"There is no session {session_id} in the record. Check that RUNLLM_DATABASE_URL is right")
+    return session.agent_id
+
+
+async def _page(db: AsyncSession, session_id: int) -> dict[str, str]:
+    """What the widget's page said of itself."""
+    for surface in await sessions.surfaces_of(db, session_id):
+        if isinstance(surface, ChatWidget):
+            context: dict[str, Any] = surface.config.context or {}
+            return {key: value for key, value in context.items() if isinstance(value, str)}
+    return {}

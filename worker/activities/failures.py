@@ -1,0 +1,37 @@
+"""From an error to its retry posture: the only place where errors become Temporal's."""
+
+from datetime import timedelta
+
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from runllm.errors import NotConnected, RateLimited, Rejected, RunLLMError, SurfaceError, UsageError
+
+FOR_GOOD = (NotConnected, Rejected, UsageError)
+"""Errors after which the same call would fail the same way."""
+
+TOOK_NOTHING = (*FOR_GOOD, RateLimited)
+"""Errors that prove that the platform did nothing: a later attempt has nothing to look for."""
+
+
+def application_error(error: Exception) -> ApplicationError:
+    """`error` as Temporal is to treat it: `type` is the class's name, by which the session makes it itself again."""
+    if isinstance(error, ApplicationError):
+        return error
+    return ApplicationError(
+        str(error) or type(error).__name__,
+        type=type(error).__name__,
+        non_retryable=isinstance(error, FOR_GOOD),
+        next_retry_delay=timedelta(seconds=error.retry_after) if isinstance(error, RateLimited) else None,
+        category=_category(error),
+    )
+
+
+def _category(error: Exception) -> ApplicationErrorCategory:
+    """A platform that says no is the normal course of things; anything we did not foresee is worth an alarm."""
+    expected = isinstance(error, RunLLMError)
+    return ApplicationErrorCategory.BENIGN if expected else ApplicationErrorCategory.UNSPECIFIED
+
+
+def first_to_raise(errors: list[SurfaceError]) -> SurfaceError:
+    """Of the errors of several targets, the one that may go away: a retry then tries those targets again."""
+    return next((error for error in errors if not isinstance(error, FOR_GOOD)), errors[0])

@@ -1,0 +1,108 @@
+"""What a session tells the record of itself, and what it asks of the deployments."""
+
+import logging
+from collections.abc import Sequence
+
+from temporalio import activity
+
+from gateways.adapter import Content
+from gateways.wire import AskUpgrade, Call, Manifest, Report, UpgradeAdvice
+from runllm.errors import SurfaceError
+from runllm.operations import PostMessage
+from store import buttons, messages, published, sessions
+from store.models import ButtonWaitRow, EffectRow
+from worker.activities.contents import content_to_post
+from worker.activities.context import Context
+from worker.activities.failures import FOR_GOOD
+from worker.activities.ledger import account
+
+log = logging.getLogger(__name__)
+
+REPORT = "session.report"
+MAY_UPGRADE = "deployments.may_upgrade"
+
+TIME_IS_UP = "Time is up: nobody chose in time."
+NO_LONGER_ASKED = "No longer asked: the conversation moved on."
+
+Ended = tuple[ButtonWaitRow, PostMessage, Content, str]
+"""A wait that nobody won, what was posted with it, how that looks, and its identifier on the surface."""
+
+
+class SessionActivities:
+    """The session's own calls. All of them may be repeated without harm."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @activity.defn(name=REPORT)
+    async def report(self, call: Call[Report]) -> None:
+        """Stores log lines, phase, surfaces and ended waits, then takes the ended buttons off the surfaces."""
+        report, session_id = call.operation, call.session_id
+        state: buttons.EndOfWait = "cancelled" if report.phase in ("closed", "mirroring") else "expired"
+        async with self._context.store.begin() as db:
+            await account(db, call)
+            await sessions.add_log(db, session_id, call.key, [line.model_dump() for line in report.lines])
+            for surface in report.bound:
+                await sessions.bind(db, session_id, surface)
+            await sessions.update(
+                db, session_id, phase=report.phase, handler=report.current_handler, build_id=report.build_id
+            )
+            if report.stop_waits:
+                await buttons.end(db, session_id, report.stop_waits, state)
+        if report.stop_waits:
+            await self._settle(session_id, report.stop_waits)
+
+    @activity.defn(name=MAY_UPGRADE)
+    async def may_upgrade(self, call: Call[AskUpgrade]) -> UpgradeAdvice:
+        """Whether the current version has all handlers that the session needs."""
+        ask = call.operation
+        async with self._context.store.begin() as db:
+            await account(db, call)
+            workflow = await published.by_name(db, ask.published_name)
+            build_id = (workflow.current_build or "") if workflow else ""
+            version = await published.find_version(db, ask.published_name, build_id) if build_id else None
+        if version is None or version.manifest is None:
+            return UpgradeAdvice(yes=False, build_id=build_id, reason=f"{ask.published_name} has no current version")
+        missing = sorted(set(ask.handlers) - set(Manifest.model_validate(version.manifest).handler_names()))
+        if missing:
+            reason = f"version {build_id} has no handler {', '.join(missing)}"
+            return UpgradeAdvice(yes=False, build_id=build_id, reason=reason)
+        return UpgradeAdvice(yes=True, build_id=build_id)
+
+    async def _settle(self, session_id: int, wait_ids: Sequence[int]) -> None:
+        """Shows on the surfaces that the buttons are over. Done again by a retry, it changes nothing."""
+        later: SurfaceError | None = None
+        for wait, posted, content, remote_id in await self._ended(session_id, wait_ids):
+            note = TIME_IS_UP if wait.state == "expired" else NO_LONGER_ASKED
+            try:
+                await self._context.adapter(posted.to).settle_buttons(posted.to, remote_id, content, note)
+            except FOR_GOOD as error:
+                log.warning("Session %d: buttons of wait %d stay: %s", session_id, wait.wait_id, type(error).__name__)
+            except SurfaceError as error:
+                later = error
+        if later is not None:
+            raise later
+
+    async def _ended(self, session_id: int, wait_ids: Sequence[int]) -> list[Ended]:
+        """The waits that nobody won, each with what was posted, and where."""
+        found: list[Ended] = []
+        async with self._context.store.read() as db:
+            for wait_id in wait_ids:
+                wait = await buttons.get(db, session_id, wait_id)
+                if wait is None or wait.chat_id is None or wait.state not in ("expired", "cancelled"):
+                    continue
+                message = await messages.get(db, wait.chat_id)
+                for posting in await messages.postings_of(db, wait.chat_id):
+                    effect = await db.get(EffectRow, posting.effect_key) if posting.effect_key else None
+                    posted = _posted_with(effect, wait_id)
+                    if message is not None and posted is not None:
+                        found.append((wait, posted, content_to_post(message, posted), posting.remote_id))
+        return found
+
+
+def _posted_with(effect: EffectRow | None, wait_id: int) -> PostMessage | None:
+    """The operation that posted a message with the buttons of that wait."""
+    if effect is None or effect.operation != PostMessage.name or not effect.result:
+        return None
+    posted = PostMessage.model_validate(effect.result)
+    return posted if posted.wait is not None and posted.wait.wait_id == wait_id else None
