@@ -5,8 +5,9 @@ fair and free; between processes they wait for each other in SQLite, up to `BUSY
 the lock when it begins, so that it never has to be begun again because another one was quicker.
 
 On PostgreSQL the transactions are READ COMMITTED and decide races by unique constraints and by conditional updates,
-never by reading first, so none has to be retried for serialisation. They cannot deadlock either if each takes its
-locks in this order: the published workflow, the session, then the rest by rising primary key.
+never by reading first, so none has to be retried for serialisation. Nor for deadlocks: rows that several transactions
+change are taken in one order, a published workflow before its versions, inbox rows by number, a session before its
+messages and postings.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +26,7 @@ BUSY_SECONDS = 10
 """How long a SQLite transaction waits for writers of other processes."""
 
 POOL_SIZE = 10
-_SPARE_CONNECTIONS = 10
+_CONNECT_SECONDS = 10
 
 
 class StoreError(RunLLMError):
@@ -133,7 +134,11 @@ def _engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     """The engine that writes and the one that reads."""
     if address.get_backend_name() == "postgresql":
         engine = create_async_engine(
-            address, pool_size=POOL_SIZE, max_overflow=_SPARE_CONNECTIONS, pool_pre_ping=True, pool_use_lifo=True
+            address,
+            pool_size=POOL_SIZE,
+            max_overflow=POOL_SIZE,
+            pool_pre_ping=True,
+            connect_args={"timeout": _CONNECT_SECONDS},
         )
         return engine, engine.execution_options(postgresql_readonly=True)
     Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)

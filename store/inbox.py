@@ -11,7 +11,7 @@ from store.messages import get as get_message
 from store.models import InboxRow, Message, now
 from store.rows import change, change_one, find, insert_new
 
-GRACE = timedelta(seconds=5)
+GRACE = timedelta(seconds=2)
 """How long whoever took an event in, or took it from `due`, has to deliver it before it is due (again)."""
 
 

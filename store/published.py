@@ -150,10 +150,8 @@ async def live(db: AsyncSession) -> list[Version]:
 
 async def want(db: AsyncSession, version_id: int) -> Version:
     """Makes a version the wanted one of its workflow. What was wanted before and is not ready yet is retired."""
+    await _take_turns(db, version_id)
     version = await _existing(db, version_id)
-    await db.execute(  # Two wishes at once take turns at this row.
-        select(PublishedWorkflow.id).where(PublishedWorkflow.id == version.workflow_id).with_for_update()
-    )
     others = (Version.workflow_id == version.workflow_id) & (Version.id != version_id)
     superseded = others & Version.status.in_(PREPARING)
     note = f"superseded by {version.build_id} before it was current"
@@ -177,6 +175,7 @@ async def set_status(
     Raises:
         IllegalMoveError: It cannot get there from where it is now.
     """
+    await _take_turns(db, version_id)
     given = {"error": error, "note": note}
     values = {"status": status, **{name: text for name, text in given.items() if text is not None}}
     may_move = (Version.id == version_id) & Version.status.in_([status, *MOVES[status]])
@@ -218,6 +217,7 @@ async def make_current(db: AsyncSession, version_id: int) -> Version:
     Raises:
         IllegalMoveError: It is not loaded.
     """
+    await _take_turns(db, version_id)
     version = await _existing(db, version_id)
     this = update(PublishedWorkflow).where(PublishedWorkflow.id == version.workflow_id)
     await change_one(db, this.values(current_build=version.build_id, listeners=version.listeners), PublishedWorkflow)
@@ -265,6 +265,12 @@ async def overlap(db: AsyncSession, name: str, listeners: Sequence[Listener]) ->
         if listener is not None:
             return other, listener
     return None
+
+
+async def _take_turns(db: AsyncSession, version_id: int) -> None:
+    """Lets one transaction at a time change the versions of a workflow: they change together."""
+    workflow_id = select(Version.workflow_id).where(Version.id == version_id).scalar_subquery()
+    await db.execute(select(PublishedWorkflow.id).where(PublishedWorkflow.id == workflow_id).with_for_update())
 
 
 async def _existing(db: AsyncSession, version_id: int) -> Version:

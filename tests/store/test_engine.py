@@ -1,0 +1,141 @@
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from store import agents
+from store.engine import Store, StoreError, database_url
+from store.models import Agent
+
+pytestmark = pytest.mark.store
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("sqlite:///a/b.db", "sqlite+aiosqlite:///a/b.db"),
+        ("sqlite:////a/b.db", "sqlite+aiosqlite:////a/b.db"),
+        ("sqlite+aiosqlite:///b.db", "sqlite+aiosqlite:///b.db"),
+        ("postgresql://u:p@h:5/n", "postgresql+asyncpg://u:p@h:5/n"),
+        ("postgres://h/n", "postgresql+asyncpg://h/n"),
+        ("postgresql+asyncpg://h/n", "postgresql+asyncpg://h/n"),
+        ("postgres://h/n?sslmode=require", "postgresql+asyncpg://h/n?ssl=require"),
+        ("postgresql://u@/n?host=/run/postgresql", "postgresql+asyncpg://u@/n?host=%2Frun%2Fpostgresql"),
+    ],
+)
+def test_urls_get_the_driver_that_the_engine_has(given: str, used: str) -> None:
+    assert database_url(given).render_as_string(hide_password=False) == used
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("mysql://h/n", "no driver for 'mysql'"),
+        ("postgresql+psycopg://h/n", "no driver for 'postgresql+psycopg'"),
+        ("somewhere", "'somewhere' is not a URL"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+    ],
+)
+async def test_a_url_of_something_else_is_refused_with_what_to_write_instead(url: str, says: str) -> None:
+    with pytest.raises(StoreError, match=re.escape(says)) as caught:
+        await Store.open(url)
+    assert "sqlite:///path" in str(caught.value)
+
+
+async def test_a_server_that_is_not_there_is_named_without_its_password(unused_tcp_port: int) -> None:
+    with pytest.raises(StoreError, match=rf"127\.0\.0\.1:{unused_tcp_port}") as caught:
+        await Store.open(f"postgresql://me:geheim@127.0.0.1:{unused_tcp_port}/runllm")
+    assert "geheim" not in str(caught.value)
+    assert "Check that RUNLLM_DATABASE_URL is right" in str(caught.value)
+
+
+async def test_a_database_that_the_server_does_not_have_is_named(postgresql_server: str) -> None:
+    with pytest.raises(StoreError, match='"nowhere" does not exist'):
+        await Store.open(postgresql_server.format(name="nowhere"))
+
+
+async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database " * 100)
+    with pytest.raises(StoreError, match=r"notes\.txt.* not a database"):
+        await Store.open(f"sqlite:///{tmp_path}/notes.txt")
+
+
+async def test_the_directory_of_a_new_file_is_made(tmp_path: Path) -> None:
+    await (await Store.open(f"sqlite:///{tmp_path}/new/home/runllm.db")).close()
+    assert (tmp_path / "new/home/runllm.db").exists()
+
+
+async def test_sqlite_is_set_up_for_several_processes(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/runllm.db")
+    expected = {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1, "busy_timeout": 10_000}
+    async with store.begin() as db:
+        found = {name: await db.scalar(text(f"PRAGMA {name}")) for name in expected}
+    await store.close()
+    assert found == expected
+
+
+async def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
+    with pytest.raises(KeyError):
+        async with store.begin() as db:
+            await agents.ensure_agent(db)
+            raise KeyError
+    async with store.read() as db:
+        assert (await db.scalars(select(Agent))).all() == []
+
+
+async def test_rows_stay_readable_after_their_transaction(store: Store) -> None:
+    async with store.begin() as db:
+        agent = await agents.ensure_agent(db, "support")
+    assert agent.name == "support"
+    assert agent.created_at.tzinfo is not None
+
+
+async def test_a_read_transaction_refuses_to_write(store: Store) -> None:
+    with pytest.raises(DBAPIError, match="read-?only"):
+        async with store.read() as db:
+            await agents.ensure_agent(db)
+
+
+async def test_a_reader_sees_one_moment_while_others_write(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/runllm.db")
+    async with store.read() as reader:
+        assert (await reader.scalars(select(Agent))).all() == []
+        async with store.begin() as db:
+            await agents.ensure_agent(db)
+        assert (await reader.scalars(select(Agent))).all() == []
+    await store.close()
+
+
+async def test_writers_of_one_process_stand_in_line_and_all_get_through(store: Store) -> None:
+    async def write(number: int) -> None:
+        async with store.begin() as db:
+            assert await db.scalar(select(Agent.id).where(Agent.name == f"agent {number}")) is None
+            await asyncio.sleep(0)
+            await agents.ensure_agent(db, f"agent {number}")
+
+    await asyncio.gather(*(write(number) for number in range(60)))
+    async with store.read() as db:
+        assert len((await db.scalars(select(Agent))).all()) == 60
+
+
+async def test_a_cancelled_writer_leaves_nothing_and_stops_nobody(store: Store) -> None:
+    inside = asyncio.Event()
+
+    async def write_and_wait() -> None:
+        async with store.begin() as db:
+            await agents.ensure_agent(db, "cancelled")
+            inside.set()
+            await asyncio.Event().wait()
+
+    job = asyncio.create_task(write_and_wait())
+    await inside.wait()
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    async with store.begin() as db:
+        await agents.ensure_agent(db, "next")
+        assert list(await db.scalars(select(Agent.name))) == ["next"]
