@@ -111,12 +111,14 @@ def read_envelope(data: bytes) -> tuple[Envelope, str]:
     if not isinstance(fields, dict):
         return Envelope(), f"the signal's argument is {type(fields).__name__}, not an object"
     unknown = sorted(set(fields) - set(Envelope.model_fields))
+    problem = f"unknown fields: {', '.join(unknown)}" if unknown else ""
     try:
-        return Envelope.model_validate(fields), f"unknown fields: {', '.join(unknown)}" if unknown else ""
+        return Envelope.model_validate(fields), problem
     except ValidationError as error:
-        broken = sorted({str(problem["loc"][0]) for problem in error.errors()})
+        broken = sorted({str(detail["loc"][0]) for detail in error.errors()})
         kept = {name: value for name, value in fields.items() if name not in broken}
-        return Envelope.model_validate(kept), f"fields that do not fit: {', '.join(broken)}"
+        problems = [f"fields that do not fit: {', '.join(broken)}", *filter(None, [problem])]
+        return Envelope.model_validate(kept), "; ".join(problems)
 
 
 class SessionStart(BaseModel):

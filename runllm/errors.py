@@ -74,3 +74,10 @@ BY_NAME: dict[str, type[RunLLMError]] = {
     )
 }  # fmt: skip
 """How an error that crossed a process becomes itself again."""
+
+
+class HandlerLeft(BaseException):
+    """`Agent.listen` and `Agent.terminate` leave the handler with this. It is no error, and not yours to catch.
+
+    It is a `BaseException`, so that `except Exception` does not stop a conversation from moving on.
+    """

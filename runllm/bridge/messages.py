@@ -1,7 +1,7 @@
 """What people and the agent say."""
 
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias, Union
+from typing import Any, Literal, TypeAlias, TypeVar, Union
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
@@ -100,6 +100,15 @@ class UserChatMessage(_RecordedText):
     user_identifier: str | None = None
     attachments: list[dict[str, Any]] | None = None
     author_name: str | None = None
+
+
+M = TypeVar("M", AssistantChatMessage, UserChatMessage)
+
+
+def recorded(message: M) -> M:
+    """Marks a message as it is in the record. Runtimes call it for what they hand to a handler."""
+    message._recorded = message.text
+    return message
 
 
 # typing.Union, not `|`: the documented form of the alias, and what older editors display.

@@ -7,6 +7,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError
 
 from gateways.wire import ACTIVITY_QUEUE, Call
+from runllm.bridge.messages import AssistantChatMessage, recorded
 from runllm.errors import BY_NAME, RunLLMError, Unavailable
 from worker.session.calls import CALLS, HEARTBEAT, CallPolicy, summary_line
 from worker.session.state import SessionState
@@ -46,7 +47,7 @@ async def perform(state: SessionState, operation: Any, handler: str = "", effect
     except ActivityError as error:
         raise _as_ours(error, policy) from error.cause
     state.outcomes = [outcome for outcome in state.outcomes if outcome not in outcomes]
-    return result
+    return recorded(result) if isinstance(result, AssistantChatMessage) else result
 
 
 def _as_ours(error: ActivityError, policy: CallPolicy) -> BaseException:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from gateways.wire import Envelope, LogLine
 from runllm.bridge.buttons import ButtonClicked
@@ -167,7 +167,7 @@ class HandlerRun:
             await workflow.wait_condition(lambda: self._has_turn)
         self.waiting_for = None
         click = current.click
-        return click and ButtonClicked(id=click.button_id, user=click.user, at=click.at)
+        return ButtonClicked(id=click.button_id, user=click.user, at=click.at) if click else None
 
     async def _step(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
         key = f"{workflow.info().run_id}:{self._session.next_effect()}"
@@ -182,8 +182,8 @@ class HandlerRun:
                 retry_policy=_STEP_RETRIES,
                 summary=f"step {name}",
             )
-        except ActivityError as error:
-            cause = error.cause
+        except FailureError as error:
+            cause = error.cause if isinstance(error, ActivityError) else error
             what = f"{cause.type}: {cause.message}" if isinstance(cause, ApplicationError) else str(cause)
             raise StepError(f"step {name!r} failed {_STEP_RETRIES.maximum_attempts} times: {what}") from None
         finally:

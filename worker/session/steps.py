@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 
 from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError
-from temporalio.worker.workflow_sandbox import RestrictionContext
+from temporalio.worker.workflow_sandbox._restrictions import RestrictionContext
 
 ACTIVITY = "session.step"
 

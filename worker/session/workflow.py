@@ -26,6 +26,7 @@ from gateways.wire import (
 )
 from runllm.agent import Agent
 from runllm.bridge.core import Conversation, Event
+from runllm.bridge.messages import recorded
 from runllm.bridge.surfaces import AnySurface, ChatSurface, surface_key
 from runllm.bridge.triggers import AllMessages, Trigger, default_trigger, first_that_fires
 from runllm.errors import HandlerLeft, UsageError
@@ -40,14 +41,11 @@ from worker.session.state import Listened, SessionState
 from worker.session.watchdog import HandlerSpun
 
 _MANY_OUTCOMES = 100
-_OUTSIDE_SANDBOX = "worker.sandboxed"
 
 
 @workflow.defn(dynamic=True)
 class Session:
     """A conversation's durable execution."""
-
-    __module__ = _OUTSIDE_SANDBOX  # the sandbox imports that module anew for each run, with the customer's modules
 
     @workflow.init
     def __init__(self, args: Sequence[RawValue]) -> None:
@@ -61,15 +59,19 @@ class Session:
         self._shown = details.Shown()
         self._turn = ""
 
-    @workflow.signal(name=EVENT_SIGNAL)
-    def event(self, envelope: RawValue) -> None:
-        """Takes an event in; the loop handles it."""
-        self._take_in(envelope.payload.data)
-
     @workflow.signal(dynamic=True)
-    def unknown_signal(self, name: str, args: Sequence[RawValue]) -> None:
-        """Records that somebody sent a signal that sessions do not have."""
-        self._log_error(f"signal {name!r} is not known; sessions take {EVENT_SIGNAL!r} with an envelope")
+    def event(self, name: str, args: Sequence[RawValue]) -> None:
+        """Takes an event in; the loop handles it.
+
+        Dynamic, so that any name with any arguments arrives here: the SDK would fail the task, for ever, on a signal
+        whose arguments do not fit a method's parameters.
+        """
+        if name != EVENT_SIGNAL or len(args) != 1:
+            self._log_error(
+                f"signal {name!r} with {len(args)} arguments: sessions take {EVENT_SIGNAL!r} with an envelope"
+            )
+        for argument in args[:1] if name == EVENT_SIGNAL else []:
+            self._take_in(argument.payload.data)
 
     @workflow.query
     def outcomes(self) -> list[Outcome]:
@@ -366,12 +368,9 @@ class Session:
             ) from None
 
     def _conversation(self, envelope: Envelope, surface: ChatSurface) -> Conversation:
-        message = envelope.message
-        if message is not None:
-            message._recorded = message.text
-        return Conversation(
-            session_id=self.state.session_id, new_message=message, surface=surface, tags=list(self.state.tags)
-        )
+        message = recorded(envelope.message) if envelope.message else None
+        tags = list(self.state.tags)
+        return Conversation(session_id=self.state.session_id, new_message=message, surface=surface, tags=tags)
 
     # Moving on to a new run, and to a new version
 
@@ -400,3 +399,7 @@ class Session:
             AskUpgrade(published_name=self.state.published_name, handlers=needed)
         )
         return advice.yes
+
+
+# The sandbox imports a workflow class by its module's name, anew for each run: this module brings the customer's along.
+Session.__module__ = "worker.sandboxed"
