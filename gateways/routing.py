@@ -11,7 +11,7 @@ from gateways.adapter import Inbound
 from gateways.matching import Match, Route, match_routes
 from gateways.wire import Envelope
 from runllm.bridge.messages import MessageType
-from runllm.bridge.surfaces import SurfaceType, surface_key
+from runllm.bridge.surfaces import ChatWidget, SurfaceType, surface_key
 from runllm.operations import Frozen
 from store import buttons, effects, inbox, messages, published, sessions
 from store.engine import Store
@@ -119,6 +119,8 @@ async def _record_message(db: AsyncSession, inbound: Inbound, key: str, session:
         session = await sessions.create(
             db, agent_id=match.agent_id, published_name=match.published_name, surface=inbound.surface
         )
+    elif isinstance(inbound.surface, ChatWidget) and inbound.surface.config.context:
+        await sessions.bind(db, session.id, inbound.surface)  # the visitor may have gone to another page
     message = None
     if inbound.kind == "message":
         message = await messages.add(

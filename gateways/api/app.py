@@ -1,0 +1,29 @@
+"""The control API's routes. All of them need a key; errors are JSON: {"error": {"message", "code"}}."""
+
+from aiohttp import web
+
+from gateways.api import sessions, sources, workflows
+
+PREFIX = "/api/v1"
+_ID = r"{id:[0-9]{1,9}}"
+
+
+def routes() -> list[web.AbstractRouteDef]:
+    """The control API's routes."""
+    name = f"{PREFIX}/workflows/{{name}}"
+    source = f"{PREFIX}/sources/{_ID}"
+    return [
+        web.post(f"{PREFIX}/workflows", workflows.publish),
+        web.get(f"{PREFIX}/workflows", workflows.list_workflows),
+        web.get(name, workflows.get_workflow),
+        web.get(f"{name}/deployment", workflows.deployment),
+        web.post(f"{name}/rollback", workflows.roll_back),
+        web.post(f"{PREFIX}/sources", sources.add),
+        web.get(f"{PREFIX}/sources", sources.list_sources),
+        web.get(source, sources.get),
+        web.post(f"{source}/sync", sources.sync),
+        web.delete(source, sources.remove),
+        web.get(f"{PREFIX}/sessions", sessions.list_sessions),
+        web.get(f"{PREFIX}/sessions/{_ID}", sessions.get_session),
+        web.get(f"{PREFIX}/accounting", sessions.accounting),
+    ]

@@ -1,0 +1,90 @@
+"""Rows of the record as the control API gives them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from store.models import InboxRow, KnowledgeSource, Message, Session, SessionLogRow, Version, VersionStep, now
+
+
+def step_shape(step: VersionStep) -> dict[str, Any]:
+    return {"step": step.step, "state": step.state, "detail": step.detail, "at": _time(step.at)}
+
+
+def version_shape(version: Version, steps: Sequence[VersionStep]) -> dict[str, Any]:
+    return {
+        "build_id": version.build_id,
+        "status": version.status,
+        "wanted": version.wanted,
+        "error": version.error,
+        "note": version.note,
+        "published_by": version.published_by,
+        "created_at": _time(version.created_at),
+        "steps": [step_shape(step) for step in steps],
+    }
+
+
+def session_shape(session: Session, tags: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "published_name": session.published_name,
+        "build_id": session.build_id,
+        "surface": session.origin_key,
+        "phase": session.phase,
+        "handler": session.handler,
+        "tags": list(tags),
+        "started_at": _time(session.started_at),
+        "active_at": _time(session.active_at),
+        "closed_at": _time(session.closed_at),
+    }
+
+
+def message_shape(message: Message) -> dict[str, Any]:
+    return {
+        "chat_id": message.id,
+        "author": message.author,
+        "author_name": message.author_name,
+        "text": message.text,
+        "category": message.category,
+        "sources": message.sources,
+        "model": message.model,
+        "at": _time(message.created_at),
+        "edited_at": _time(message.edited_at),
+    }
+
+
+def log_shape(line: SessionLogRow) -> dict[str, Any]:
+    return {"level": line.level, "handler": line.handler, "text": line.text, "at": _time(line.at)}
+
+
+def inbox_shape(row: InboxRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "session_id": row.session_id,
+        "surface": row.surface_key,
+        "received_at": _time(row.received_at),
+        "signalled_at": _time(row.signalled_at),
+        "attempts": row.attempts,
+        "seconds": round((now() - row.received_at).total_seconds(), 1),
+    }
+
+
+def source_shape(source: KnowledgeSource, documents: int = 0, passages: int = 0) -> dict[str, Any]:
+    return {
+        "id": source.id,
+        "kind": source.kind,
+        "location": source.location,
+        "base_url": source.base_url,
+        "state": source.state,
+        "done": source.done,
+        "total": source.total,
+        "error": source.error,
+        "documents": documents,
+        "passages": passages,
+        "synced_at": _time(source.synced_at),
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.isoformat() if at is not None else None

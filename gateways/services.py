@@ -1,0 +1,63 @@
+"""What the parts of a gateway share. Built once, in `gateways.server`."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateways.delivery import Delivery
+from gateways.hub import Hub
+from gateways.indexing import Indexing
+from gateways.rates import Rate, Seats, client_address
+from gateways.routing import Routing
+from gateways.settings import GatewaySettings
+from gateways.temporal import Temporal
+from store.engine import Store
+
+
+@dataclass(frozen=True)
+class Services:
+    """The record, Temporal, and what stands between them and the outside."""
+
+    settings: GatewaySettings
+    store: Store
+    temporal: Temporal
+    hub: Hub
+    delivery: Delivery
+    routing: Routing
+    indexing: Indexing
+    messages: Rate
+    conversations: Rate
+    logins: Rate
+    streams: Seats
+
+    def address(self, request: web.Request) -> str:
+        """Where a request comes from."""
+        return client_address(request, self.settings.trusted_proxies)
+
+
+SERVICES = web.AppKey("services", Services)
+
+
+def services(request: web.Request) -> Services:
+    """The services of the application that serves `request`."""
+    return request.config_dict[SERVICES]
+
+
+def build(settings: GatewaySettings, store: Store, temporal: Temporal) -> Services:
+    """Wires the parts together."""
+    hub = Hub()
+    delivery = Delivery(store, temporal)
+    limits = settings.limits
+    return Services(
+        settings=settings,
+        store=store,
+        temporal=temporal,
+        hub=hub,
+        delivery=delivery,
+        routing=Routing(store, delivery.soon, hub.poke),
+        indexing=Indexing(store, temporal),
+        messages=Rate("messages", limits.messages_a_minute),
+        conversations=Rate("new conversations", limits.conversations_a_minute),
+        logins=Rate("attempts to sign in", limits.logins_a_minute),
+        streams=Seats(limits.streams),
+    )
