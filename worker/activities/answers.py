@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from gateways.wire import Call
@@ -62,10 +61,11 @@ class AnswerActivities:
             )
         async with self._context.store.begin() as db:
             entry = await open_entry(db, call, name, to)
-            row = await _draft(db, entry)  # browsers know an answer in the making by its number
+            row = await messages.by_key(db, entry.effect.key)
             agent_id, question = await asked(db, call.session_id, call.operation.question)
-        if _is_draft(row):
-            stream = _Stream(self._context.hub, surface_key(to), row.id, entry.attempt)
+        if row is None:
+            # On our own surfaces a message's remote id is its effect's key, so browsers know the answer beforehand.
+            stream = _Stream(self._context.hub, surface_key(to), entry.effect.key, entry.attempt)
             stream.stage(SEARCHING)
             found = await self._context.retriever.find(agent_id, question)
             stream.stage(WRITING)
@@ -99,27 +99,21 @@ class AnswerActivities:
     async def _recorded(self, entry: Entry, answer: ModelAnswer, *, close: bool = False) -> Message:
         """Writes the answer down under the effect's key, so that no retry asks the model again."""
         async with self._context.store.begin() as db:
-            row = await _draft(db, entry)
-            if _is_draft(row):  # else another worker, that was thought dead, was quicker
-                row.text = answer.text
-                row.category = answer.category
-                row.sources = [source.model_dump(mode="json") for source in answer.sources]
-                row.model = answer.model
-                row.input_tokens = answer.input_tokens
-                row.output_tokens = answer.output_tokens
+            row = await messages.add(
+                db,
+                session_id=entry.effect.session_id,
+                author=MessageType.ASSISTANT,
+                text=answer.text,
+                category=answer.category,
+                sources=[source.model_dump(mode="json") for source in answer.sources],
+                key=entry.effect.key,
+                model=answer.model,
+                input_tokens=answer.input_tokens,
+                output_tokens=answer.output_tokens,
+            )
             if close:
                 await close_entry(db, entry, {"chat_id": row.id})
         return row
-
-
-async def _draft(db: AsyncSession, entry: Entry) -> Message:
-    """The row of an answer that is still to be made: it has no category, and is shown nowhere."""
-    effect = entry.effect
-    return await messages.add(db, session_id=effect.session_id, author=MessageType.ASSISTANT, text="", key=effect.key)
-
-
-def _is_draft(row: Message) -> bool:
-    return row.category is None
 
 
 @dataclass
@@ -128,7 +122,7 @@ class _Stream:
 
     hub: Hub
     surface_key: str
-    chat_id: int
+    message: str
     attempt: int
     offset: int = 0
 
@@ -136,8 +130,8 @@ class _Stream:
         self.hub.stage(self.surface_key, text)
 
     async def emit(self, text: str) -> None:
-        self.hub.delta(self.surface_key, self.chat_id, self.attempt, self.offset, text)
-        self.offset += len(text)
+        await self.hub.push(self.surface_key, self.message, self.attempt, self.offset, text)
+        self.offset += len(text.encode("utf-16-le")) // 2
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,11 @@ _HOW_TO_CONNECT = {
 class Hub(Protocol):
     """Shows what is being done right now. Some of it may be lost; it never fails and never waits."""
 
-    def delta(self, surface_key: str, chat_id: int, attempt: int, offset: int, text: str) -> None:
-        """Shows the next piece of an answer in the making; `offset` counts characters."""
+    async def push(self, surface_key: str, message: str, attempt: int, offset: int, text: str) -> None:
+        """Shows the next piece of the message that will have the remote id `message`.
+
+        `offset` counts as browsers do, in UTF-16 units.
+        """
         ...
 
     def stage(self, surface_key: str, text: str) -> None:

@@ -53,11 +53,20 @@ class Passage(Frozen):
 
 
 class Found(Frozen):
-    """What retrieval found for a question, best first, with how well it covers the question's words (0 to 1)."""
+    """What retrieval found for a question, best first.
 
-    passages: Sequence[Passage]
+    Attributes:
+        coverage: How much of what the question asks for the best passage has, 0 to 1, rare words counting more.
+        top_score: The best passage's score, as a part of what a perfect one would have.
+        weights: The question's words, as stems, with how rare each is in the knowledge base.
+        is_empty: The knowledge base holds nothing at all.
+    """
+
+    passages: Sequence[Passage] = ()
     coverage: float = 0.0
     top_score: float = 0.0
+    weights: dict[str, float] = {}
+    is_empty: bool = False
 
 
 class ModelAnswer(Frozen):

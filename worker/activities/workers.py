@@ -1,0 +1,45 @@
+"""The two workers of this process: one performs operations, the other indexes knowledge."""
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from gateways.wire import ACTIVITY_QUEUE, KNOWLEDGE_QUEUE
+from store.engine import Store
+from worker.activities.context import Context
+from worker.activities.interceptor import ActivityManners
+from worker.activities.registry import activities
+from worker.answering.indexing import IndexSource
+from worker.answering.ingest import IndexingActivities
+
+GRACE = timedelta(seconds=5)
+"""What is under way when the process is told to stop gets so long to finish."""
+
+
+def session_activities(client: Client, context: Context) -> Worker:
+    """Performs what sessions ask for."""
+    return Worker(
+        client,
+        task_queue=ACTIVITY_QUEUE,
+        activities=activities(context),
+        interceptors=[ActivityManners()],
+        max_concurrent_activities=200,
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
+def knowledge_worker(client: Client, store: Store, task_queue: str = KNOWLEDGE_QUEUE) -> Worker:
+    """Indexes knowledge sources."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules("runllm", "gateways")
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[IndexSource],
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        activities=IndexingActivities(store).all(),
+        interceptors=[ActivityManners()],
+        max_concurrent_activities=4,
+        graceful_shutdown_timeout=GRACE,
+    )

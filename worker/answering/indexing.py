@@ -1,0 +1,167 @@
+"""The workflow that indexes one knowledge source: durable, with its progress for everybody to see.
+
+The sandbox imports this file anew for each run, so it knows activities by name only.
+"""
+
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+
+with workflow.unsafe.imports_passed_through():
+    from gateways.wire import INDEX_WORKFLOW
+    from runllm.operations import Frozen
+
+LIST = "knowledge.list_files"
+INDEX = "knowledge.index_files"
+REMOVE = "knowledge.remove_vanished"
+CONCLUDE = "knowledge.conclude"
+
+FILES_AT_ONCE = 50
+"""Files of one activity: a killed worker repeats the reading of so many, never their indexing."""
+
+NOTES_KEPT = 50
+
+R = TypeVar("R")
+
+_RETRIES = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=30))
+
+
+class Listed(Frozen):
+    """What a source holds: how many documents, and what was left out, with the reason."""
+
+    total: int
+    notes: list[str] = []
+
+
+class Slice(Frozen):
+    """Which files to index: those after `after`, in order of their paths."""
+
+    source_id: int
+    after: str = ""
+    done: int = 0
+    limit: int = FILES_AT_ONCE
+
+
+class Indexed(Frozen):
+    """What became of a slice. `last` is its last path; None where there was nothing left."""
+
+    last: str | None = None
+    changed: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    notes: list[str] = []
+
+
+class Progress(Frozen):
+    """How far indexing has got, as the query `progress` tells it."""
+
+    total: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    removed: int = 0
+    last: str = ""
+    notes: list[str] = []
+
+    @property
+    def done(self) -> int:
+        """Files that were looked at."""
+        return self.changed + self.unchanged + self.failed
+
+    def after(self, slice: Indexed) -> "Progress":
+        """The progress with one more slice in it."""
+        return self.model_copy(
+            update={
+                "changed": self.changed + slice.changed,
+                "unchanged": self.unchanged + slice.unchanged,
+                "failed": self.failed + slice.failed,
+                "last": slice.last or self.last,
+                "notes": [*self.notes, *slice.notes][:NOTES_KEPT],
+            }
+        )
+
+    def as_markdown(self, state: str) -> str:
+        """The progress for Temporal's Web UI."""
+        lines = [
+            f"**{state}**: {self.done} of {self.total} files",
+            f"{self.changed} indexed, {self.unchanged} unchanged, {self.removed} removed, {self.failed} failed",
+            *(f"- {note}" for note in self.notes),
+        ]
+        return "\n\n".join(lines[:2]) + ("\n\n" + "\n".join(lines[2:]) if self.notes else "")
+
+
+class Conclusion(Frozen):
+    """How indexing ended: all is well where `error` is None."""
+
+    source_id: int
+    progress: Progress
+    error: str | None = None
+
+
+@workflow.defn(name=INDEX_WORKFLOW)
+class IndexSource:
+    """Indexes what is new or changed in a source, and forgets what is gone."""
+
+    def __init__(self) -> None:
+        self._progress = Progress()
+
+    @workflow.query
+    def progress(self) -> Progress:
+        """How far it has got."""
+        return self._progress
+
+    @workflow.run
+    async def run(self, source_id: int, carried: Progress | None = None) -> Progress:
+        """Indexes source `source_id`; `carried` is the progress of the run that this one continues."""
+        try:
+            if carried is None:
+                listed: Listed = await self._call(LIST, source_id, Listed, "List the files")
+                self._show(Progress(total=listed.total, notes=listed.notes[:NOTES_KEPT]), "Indexing")
+            else:
+                self._show(carried, "Indexing")
+            await self._index(source_id)
+            removed: int = await self._call(REMOVE, source_id, int, "Forget documents that are gone")
+            self._show(self._progress.model_copy(update={"removed": removed}), "Done")
+            await self._conclude(source_id, None)
+        except ActivityError as error:
+            if isinstance(error.cause, CancelledError):
+                raise
+            reason = error.cause.message if isinstance(error.cause, ApplicationError) else str(error.cause)
+            self._show(self._progress, "Failed")
+            await self._conclude(source_id, reason)
+            raise ApplicationError(reason, type="IndexingFailed", non_retryable=True) from error
+        return self._progress
+
+    async def _index(self, source_id: int) -> None:
+        while True:
+            now = self._progress
+            wanted = Slice(source_id=source_id, after=now.last, done=now.done)
+            slice: Indexed = await self._call(INDEX, wanted, Indexed, f"Index files {now.done + 1} and on")
+            if slice.last is None:
+                return
+            self._show(now.after(slice), "Indexing")
+            if workflow.info().is_continue_as_new_suggested():
+                workflow.continue_as_new(args=[source_id, self._progress])
+
+    async def _conclude(self, source_id: int, error: str | None) -> None:
+        conclusion = Conclusion(source_id=source_id, progress=self._progress, error=error)
+        await self._call(CONCLUDE, conclusion, type(None), "Record how it ended")
+
+    async def _call(self, name: str, argument: object, result: type[R], summary: str) -> R:
+        found: R = await workflow.execute_activity(
+            name,
+            argument,
+            result_type=result,
+            start_to_close_timeout=timedelta(minutes=10),
+            heartbeat_timeout=timedelta(seconds=15),
+            retry_policy=_RETRIES,
+            summary=summary,
+        )
+        return found
+
+    def _show(self, progress: Progress, state: str) -> None:
+        self._progress = progress
+        workflow.set_current_details(progress.as_markdown(state))

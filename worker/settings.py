@@ -1,0 +1,46 @@
+"""What the activity worker is told by its environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from temporalio.envconfig import ClientConnectConfig
+
+from store.settings import StoreSettings
+from worker.deployments.settings import temporal_connection
+
+
+class ActivitySettings(BaseModel):
+    """What the activity worker needs to know.
+
+    Attributes:
+        store: Where the record is, and the secret.
+        temporal: Arguments for `Client.connect`.
+        gateway_url: Where answers in the making are shown to those who watch.
+        model: Name of the model, a row of `worker.answering.models.MODELS`.
+        script: What the scripted model says.
+        is_tethered: End when standard input does: whoever started this process has gone.
+    """
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    store: StoreSettings
+    temporal: ClientConnectConfig
+    gateway_url: str = "http://127.0.0.1:8080"
+    model: str = "extractive"
+    script: Path | None = None
+    is_tethered: bool = False
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "ActivitySettings":
+        """Reads RUNLLM_* and TEMPORAL_* variables. Empty ones count as not set."""
+        env = {name: value for name, value in environ.items() if value}
+        script = env.get("RUNLLM_SCRIPT")
+        return cls(
+            store=StoreSettings.from_env(env),
+            temporal=temporal_connection(env),
+            gateway_url=env.get("RUNLLM_GATEWAY_URL", "http://127.0.0.1:8080"),
+            model=env.get("RUNLLM_MODEL", "extractive"),
+            script=Path(script) if script else None,
+            is_tethered=env.get("RUNLLM_TETHER") == "1",
+        )
