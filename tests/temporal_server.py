@@ -28,9 +28,10 @@ _SETTINGS = {
 
 
 @asynccontextmanager
-async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
+async def dev_server(*settings: str) -> AsyncIterator[WorkflowEnvironment]:
     """A server with the engine's search attributes."""
-    extra = [x for key, value in _SETTINGS.items() for x in ("--dynamic-config-value", f"{key}={value}")]
+    wanted = [*(f"{key}={value}" for key, value in _SETTINGS.items()), *settings]
+    extra = [x for setting in wanted for x in ("--dynamic-config-value", setting)]
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(BINARY),
         dev_server_extra_args=extra,
@@ -50,3 +51,16 @@ async def register_search_attributes(client: Client) -> None:
         AddSearchAttributesRequest(namespace=client.namespace, search_attributes=types)
     )
     await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def time_skipping_server() -> AsyncIterator[WorkflowEnvironment]:
+    """A server on which `environment.sleep` lets days pass in a moment."""
+    extra = ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
+    async with await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=str(BINARY),
+        dev_server_extra_args=extra,
+        data_converter=pydantic_data_converter,
+    ) as environment:
+        await register_search_attributes(environment.client)
+        yield environment

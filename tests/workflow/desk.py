@@ -7,7 +7,7 @@ The activities keep what was asked of them. They are as strict as the real ones 
 import asyncio
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -234,6 +234,13 @@ def published(module: str, entrypoint: str, *tasks: str, build_id: str = "test")
         entrypoint=BundleEntry(name=entrypoint, module=module, function=entrypoint),
         tasks=[BundleEntry(name=task, module=module, function=task) for task in tasks],
     )
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    """Asks until `condition` holds: for what only the server can say, such as visibility."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from gateways.wire import Call, Envelope, workflow_id
 from runllm import operations as ops
 from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig
 from runllm.bridge.triggers import Mention
-from tests.workflow.desk import Talk, open_desk, published
+from tests.workflow.desk import Talk, eventually, open_desk, published
 
 pytestmark = [pytest.mark.workflow, pytest.mark.timeout(90)]
 
@@ -74,10 +74,11 @@ async def test_an_event_that_matches_no_trigger_is_ignored_with_a_reason(client:
 
 
 async def _settled(talk: Talk, count: int) -> dict[int, tuple[str, str]]:
-    async with asyncio.timeout(20):
-        while len(outcomes := await talk.outcomes()) < count:
-            await asyncio.sleep(0.05)
-    return outcomes
+    async def complete() -> bool:
+        return len(await talk.outcomes()) >= count
+
+    await eventually(complete)
+    return await talk.outcomes()
 
 
 # Parked handlers
@@ -313,9 +314,11 @@ async def test_the_session_reads_like_a_support_case(client: Client) -> None:
         assert attributes["RunllmHandler"] == "parks"
         assert attributes["RunllmSurfaces"] == ["chat_widget"]
         query = f"RunllmState='waiting_for_button' AND RunllmWorkflow='{desk.published.name}'"
-        async with asyncio.timeout(20):
-            while [w.id async for w in client.list_workflows(query)] != [workflow_id(talk.session_id)]:
-                await asyncio.sleep(0.2)
+
+        async def is_listed() -> bool:
+            return [w.id async for w in client.list_workflows(query)] == [workflow_id(talk.session_id)]
+
+        await eventually(is_listed)
         metadata = await talk.handle.query("__temporal_workflow_metadata")
         assert "waits for a button" in str(metadata)
         history = await history_of(talk)

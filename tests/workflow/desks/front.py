@@ -118,7 +118,7 @@ def breaks(agent: Agent, event: Event) -> None:
         case "random":
             random.random()
         case "open":
-            open("/etc/hostname")
+            open("/etc/hostname").close()
         case "urlopen":
             import urllib.request
 
