@@ -1,0 +1,126 @@
+"""`python -m worker`: the supervisor. It keeps an activity worker and the session hosts running, and deploys versions.
+
+It prints `ready` once it does. It stops, with all its children, on SIGTERM, on SIGINT and, with RUNLLM_TETHER=1, when
+its standard input ends.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from runllm.cli.children import Child, Command
+from runllm.cli.tether import when_stdin_ends
+from store.engine import Store, StoreError
+from worker.deployments.connecting import connect
+from worker.deployments.deployer import Deployer
+from worker.deployments.hosts import Hosts
+from worker.deployments.means import Means
+from worker.deployments.settings import WorkerSettings
+from worker.deployments.versions import Versions, register_search_attributes
+
+STORE_SECONDS = 60.0
+"""A database that starts with us may need so long."""
+
+log = logging.getLogger("runllm.worker")
+
+
+def main() -> None:
+    """Runs until told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        settings = WorkerSettings.from_env(os.environ)
+        with _only_one(settings.store.home):
+            asyncio.run(_until_stopped(settings, dict(os.environ)))
+    except (StoreError, ValueError) as error:
+        sys.exit(f"worker: {error}")
+
+
+async def _until_stopped(settings: WorkerSettings, environ: Mapping[str, str]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    if settings.is_tethered:
+        when_stdin_ends(lambda: loop.call_soon_threadsafe(stop.set))
+    working = asyncio.create_task(supervise(settings, environ))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    working.cancel()
+    await asyncio.wait({working})
+    if not working.cancelled() and (error := working.exception()) is not None:
+        raise error
+
+
+async def supervise(settings: WorkerSettings, environ: Mapping[str, str]) -> None:
+    """Works until it is cancelled."""
+    home = settings.store.home
+    store = await _open(settings.store.database_url)
+    activities = Child(_activities(home, environ), log.warning)
+    hosts = Hosts(home, environ, log.warning)
+    try:
+        activities.start()
+        client = await connect(settings.temporal)
+        await _register(client)
+        means = Means(store, client, Versions(client), hosts, home, environ)
+        print("ready", flush=True)
+        await Deployer(means, holder=f"{socket.gethostname()}:{home}").run()
+    finally:
+        await asyncio.gather(activities.stop(), hosts.stop_all())
+        await store.close()
+
+
+async def _open(url: str) -> Store:
+    deadline = asyncio.get_running_loop().time() + STORE_SECONDS
+    while True:
+        try:
+            return await Store.open(url)
+        except StoreError as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            log.warning("%s Trying again.", error)
+        await asyncio.sleep(1.0)
+
+
+async def _register(client: Client) -> None:
+    while True:
+        try:
+            return await register_search_attributes(client)
+        except RPCError as error:
+            log.warning("Temporal does not take the search attributes yet; trying again: %s", error)
+        await asyncio.sleep(0.5)
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """Two workers on one home would both take themselves for the one that deploys."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "worker.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"worker: another worker runs on {home}. Stop it, or give this one a RUNLLM_HOME of its own.")
+        yield
+
+
+def _activities(home: Path, environ: Mapping[str, str]) -> Command:
+    return Command(
+        name="activity worker",
+        arguments=(sys.executable, "-P", "-m", "worker.activities"),
+        log=home / "logs" / "activities.log",
+        environment={**environ, "RUNLLM_TETHER": "1"},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""What is left when a version has become current: sessions of older ones move over, and what nobody needs goes."""
+
+import logging
+
+from gateways.wire import Manifest
+from store import published
+from store.models import Version
+from worker.deployments import sessions
+from worker.deployments.means import Means
+
+_MANY_VERSIONS = 75
+"""Temporal keeps at most 100 versions of a deployment."""
+
+log = logging.getLogger(__name__)
+
+
+class Draining:
+    """The older versions of one published workflow."""
+
+    def __init__(self, means: Means, name: str) -> None:
+        self._means = means
+        self._name = name
+        self._told: set[tuple[str, str]] = set()
+        """Sessions by workflow id, with the build that they were told of."""
+
+    async def tend(self) -> bool:
+        """Does what can be done now. Returns whether there will be more to do."""
+        async with self._means.store.read() as db:
+            versions = await published.versions_of(db, self._name)
+        current = next((version for version in versions if version.status == "current"), None)
+        draining = [version for version in versions if version.status == "draining"]
+        notes = [await self._drain(version, current) for version in draining]
+        if current is not None:
+            await self._note(current, "; ".join(filter(None, notes)))
+        leftovers = await self._tidy(versions)
+        return bool(draining or leftovers)
+
+    async def _drain(self, old: Version, current: Version | None) -> str:
+        """Moves sessions off a version, and retires it once it has none. Returns why some of its sessions stay."""
+        live = await sessions.on_version(self._means.client, self._name, old.build_id)
+        handlers = _handlers(current)
+        if current is not None:
+            await self._wake([s for s in live if sessions.can_move(s, handlers)], current.build_id)
+        drainage = await self._means.versions.drainage(self._name, old.build_id)
+        if drainage in ("drained", "gone") and not live:
+            async with self._means.store.begin() as db:
+                await published.set_step(db, old.id, "drained", "done")
+                await published.set_step(db, old.id, "deleted", "running")
+                await published.set_status(db, old.id, "retired", note="")
+            return ""
+        stay = sessions.why_they_stay(live, old.build_id, handlers)
+        detail = stay or (f"{len(live)} running" if live else "waits until Temporal has looked")
+        async with self._means.store.begin() as db:
+            await published.set_step(db, old.id, "drained", "running", detail)
+        return stay
+
+    async def _wake(self, idle: list[sessions.Live], build_id: str) -> None:
+        new = [session for session in idle if (session.workflow_id, build_id) not in self._told]
+        for session in await sessions.wake(self._means.client, new, build_id):
+            self._told.add((session.workflow_id, build_id))
+
+    async def _note(self, current: Version, note: str) -> None:
+        if (current.note or "") != note:
+            async with self._means.store.begin() as db:
+                await published.set_status(db, current.id, "current", note=note)
+
+    async def _tidy(self, versions: list[Version]) -> bool:
+        """Makes Temporal agree with the record. Returns whether it has records left that are to be deleted."""
+        states = {version.build_id: version for version in versions}
+        async with self._means.switching:
+            registered = await self._means.versions.registered(self._name)
+            await self._restore_current(versions, registered)
+        gone = [build for build in registered if build in states and states[build].status in ("retired", "failed")]
+        left = [build for build in gone if not await self._delete(states[build])]
+        for version in versions:
+            if version.status == "retired" and version.build_id not in registered:
+                await self._deleted(version)
+        if len(registered) > _MANY_VERSIONS:
+            log.warning("%s has %d versions in Temporal, which keeps at most 100", self._name, len(registered))
+        return bool(left)
+
+    async def _restore_current(self, versions: list[Version], registered: list[str]) -> None:
+        current = next((version.build_id for version in versions if version.status == "current"), None)
+        if current in registered and await self._means.versions.current(self._name) != current:
+            log.warning("Temporal does not know that %s %s is current; telling it", self._name, current)
+            await self._means.versions.make_current(self._name, current)
+
+    async def _delete(self, version: Version) -> bool:
+        reason = await self._means.versions.delete(self._name, version.build_id)
+        if not reason:
+            await self._deleted(version)
+        elif version.status == "retired":
+            async with self._means.store.begin() as db:
+                await published.set_step(db, version.id, "deleted", "running", f"not yet: {reason}")
+        return not reason
+
+    async def _deleted(self, version: Version) -> None:
+        async with self._means.store.begin() as db:
+            steps = {step.step: step.state for step in await published.steps_of(db, version.id)}
+            if steps.get("deleted") == "running":
+                await published.set_step(db, version.id, "deleted", "done")
+
+
+async def who_stays(means: Means, new: Version) -> str:
+    """On a version that is about to be current: the sessions of older ones that it cannot take over."""
+    async with means.store.read() as db:
+        versions = await published.versions_of(db, new.published_name)
+    sentences = [
+        sessions.why_they_stay(
+            await sessions.on_version(means.client, new.published_name, old.build_id), old.build_id, _handlers(new)
+        )
+        for old in versions
+        if old.status in ("current", "draining") and old.id != new.id
+    ]
+    return "; ".join(filter(None, sentences))
+
+
+def _handlers(version: Version | None) -> list[str]:
+    """The handlers of a version that has been validated."""
+    return Manifest.model_validate(version.manifest).handler_names() if version and version.manifest else []
