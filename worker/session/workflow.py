@@ -18,7 +18,6 @@ from gateways.wire import (
     Envelope,
     LogLine,
     Outcome,
-    OutcomeKind,
     Relay,
     Report,
     UpgradeAdvice,
@@ -27,20 +26,19 @@ from gateways.wire import (
 from runllm.agent import Agent
 from runllm.bridge.core import Conversation, Event
 from runllm.bridge.messages import recorded
-from runllm.bridge.surfaces import AnySurface, ChatSurface, surface_key
+from runllm.bridge.surfaces import ChatSurface, surface_key
 from runllm.bridge.triggers import AllMessages, Trigger, default_trigger, first_that_fires
-from runllm.errors import HandlerLeft, UsageError
+from runllm.errors import HandlerLeft, RunLLMError, UsageError
 from runllm.parameters import bind
 from worker.session import details
 from worker.session.customer_errors import describe
 from worker.session.handlers import run_handler
 from worker.session.performer import perform
 from worker.session.published import Handler, handlers_of, served
+from worker.session.reporting import Reporter
 from worker.session.run import HandlerRun
 from worker.session.state import Listened, SessionState
 from worker.session.watchdog import HandlerSpun
-
-_MANY_OUTCOMES = 100
 
 
 @workflow.defn(dynamic=True)
@@ -53,11 +51,9 @@ class Session:
         self._published = served(self.state.published_name)
         self._handlers = handlers_of(self.state.published_name)
         self._parked: list[HandlerRun] = []
-        self._lines: list[LogLine] = []
-        self._ended_waits: list[int] = []
-        self._reported: tuple[str, str, str] = (self.state.phase, self.state.handler, self.state.build_id)
+        self.state.build_id = self.state.build_id or self._published.build_id
+        self._reporter = Reporter(self.state)
         self._shown = details.Shown()
-        self._turn = ""
 
     @workflow.signal(dynamic=True)
     def event(self, name: str, args: Sequence[RawValue]) -> None:
@@ -67,7 +63,7 @@ class Session:
         whose arguments do not fit a method's parameters.
         """
         if name != EVENT_SIGNAL or len(args) != 1:
-            self._log_error(
+            self._reporter.error(
                 f"signal {name!r} with {len(args)} arguments: sessions take {EVENT_SIGNAL!r} with an envelope"
             )
         for argument in args[:1] if name == EVENT_SIGNAL else []:
@@ -102,7 +98,8 @@ class Session:
 
     def _has_work(self) -> bool:
         return (
-            bool(self.state.inbox or self._lines)
+            bool(self.state.inbox)
+            or self._reporter.has_lines
             or any(run.waiting_for and run.waiting_for.is_over for run in self._parked)
             or self._is_due_to_move()
         )
@@ -127,18 +124,18 @@ class Session:
             case "control":
                 self._control(envelope)
             case "edit" | "delete":
-                self._account(envelope, "handled", "the record was changed; no handler runs for it")
+                self._reporter.account(envelope, "handled", "the record was changed; no handler runs for it")
             case "feedback":
-                self._account(envelope, "handled")
+                self._reporter.account(envelope, "handled")
             case "unknown":
-                self._account(envelope, "ignored", "this version does not know that kind of event")
+                self._reporter.account(envelope, "ignored", "this version does not know that kind of event")
 
     # Kinds of events
 
     async def _message(self, envelope: Envelope) -> None:
         surface = envelope.surface
         if surface is None or envelope.happening is None:
-            self._account(envelope, "ignored", "the event does not say where it happened")
+            self._reporter.account(envelope, "ignored", "the event does not say where it happened")
             return
         if not self.state.on:  # the first event: the origin surface is listened to from the start
             first = envelope.trigger or default_trigger(surface)
@@ -146,15 +143,17 @@ class Session:
             self.state.known = [surface_key(surface)]
         listened = self.state.listened(surface_key(surface))
         if listened is None:
-            self._account(envelope, "ignored", f"handler {self._handler_name()} does not listen on this surface")
+            self._reporter.account(
+                envelope, "ignored", f"handler {self._handler_name()} does not listen on this surface"
+            )
             return
         trigger = envelope.trigger or first_that_fires(listened.triggers, envelope.happening)
         if trigger is None:
-            self._account(envelope, "ignored", "it matches no trigger of the surface")
+            self._reporter.account(envelope, "ignored", "it matches no trigger of the surface")
             return
         conversation = self._conversation(envelope, surface)
         # Taken in for good: a handler that parks may take weeks, and the message is not waiting for it.
-        self._account(envelope, "handled")
+        self._reporter.account(envelope, "handled")
         await self._run(self._handler_name(), Event(conversation=conversation, trigger=trigger))
 
     async def _break_silence(self) -> None:
@@ -168,10 +167,10 @@ class Session:
     async def _click(self, envelope: Envelope) -> None:
         run = next((r for r in self._parked if r.waiting_for and r.waiting_for.wait_id == envelope.wait_id), None)
         if run is None or run.waiting_for is None:
-            self._account(envelope, "ignored", "no handler waits for this button any more")
+            self._reporter.account(envelope, "ignored", "no handler waits for this button any more")
             return
         run.waiting_for.click = envelope
-        self._account(envelope, "handled")
+        self._reporter.account(envelope, "handled")
         await self._resume(run)
 
     async def _mirror(self, envelope: Envelope) -> None:
@@ -179,12 +178,12 @@ class Session:
         chat_id = envelope.message.chat_id if envelope.message else None
         targets = [s for s in self.state.mirror if source is None or surface_key(s) != surface_key(source)]
         if source is None or chat_id is None or envelope.kind == "reaction":
-            self._account(envelope, "ignored", "reactions are not mirrored" if source else "nothing to mirror")
+            self._reporter.account(envelope, "ignored", "reactions are not mirrored" if source else "nothing to mirror")
         elif len(targets) == len(self.state.mirror):
-            self._account(envelope, "ignored", "the session ended on this surface")
+            self._reporter.account(envelope, "ignored", "the session ended on this surface")
         else:
             await self._try(Relay(kind=envelope.kind, chat_id=chat_id, from_surface=source, to=targets))
-            self._account(envelope, "mirrored")
+            self._reporter.account(envelope, "mirrored")
 
     def _control(self, envelope: Envelope) -> None:
         match envelope.action:
@@ -194,17 +193,16 @@ class Session:
                 self.terminate([])
             case _:
                 pass  # `upgrade` only wakes the session: moving on is checked before every event
-        self._account(envelope, "handled")
+        self._reporter.account(envelope, "handled")
 
     # Turns
 
     async def _run(self, name: str, event: Event) -> None:
         self.state.turns += 1
-        self._turn = f"turn-{self.state.turns}"
         run = HandlerRun(self, name)
         restart_silence, current = self.state.deadline is not None, self.state.handler
         silence = self.state.silence
-        with workflow.create_event_group(self._turn, label=f"Turn {self.state.turns}: {name}").scope():
+        with workflow.create_event_group(f"turn-{self.state.turns}", label=f"Turn {self.state.turns}: {name}").scope():
             run.job = asyncio.create_task(self._execute(run, event))
             await self._until_turn_is_free(run)
         if restart_silence and self.state.handler == current and self.state.deadline is not None:
@@ -212,7 +210,7 @@ class Session:
 
     async def _resume(self, run: HandlerRun) -> None:
         if run.waiting_for and run.waiting_for.is_over:
-            self._ended_waits.append(run.waiting_for.wait_id)
+            self._reporter.end_wait(run.waiting_for.wait_id)
         self._parked.remove(run)
         run.give_turn()
         await self._until_turn_is_free(run)
@@ -246,7 +244,7 @@ class Session:
             run.phase = "done"
 
     def _record(self, error: BaseException, handler: str) -> None:
-        self._log_error(describe(error, handler, self._published.directory), handler)
+        self._reporter.error(describe(error, handler, self._published.directory), handler)
 
     # What handlers ask of the session: see SessionServices
 
@@ -285,14 +283,14 @@ class Session:
         self.state.phase = "mirroring" if keep_in_sync else "closed"
         for run in self._parked:
             if run.waiting_for is not None:
-                self._ended_waits.append(run.waiting_for.wait_id)
+                self._reporter.end_wait(run.waiting_for.wait_id)
             if run.job is not None:
                 run.job.cancel()
         self._parked = []
 
     def log(self, line: LogLine) -> None:
         """Adds to the session's log; it is recorded at the end of the turn."""
-        self._lines.append(line)
+        self._reporter.log(line)
 
     # The record and the Web UI
 
@@ -300,42 +298,24 @@ class Session:
         if self.state.phase not in ("mirroring", "closed"):
             self.state.phase = "waiting_for_button" if self._parked else "listening"
         self._show()
-        now = (self.state.phase, self.state.handler, self.state.build_id)
-        unbound: list[AnySurface] = [
-            s for s in (*self.state.surfaces, *self.state.mirror) if surface_key(s) not in self.state.known
-        ]
-        is_same = now == self._reported or (not self._reported[2] and now[:2] == self._reported[:2])
-        if is_same and not (self._lines or self._ended_waits or unbound or len(self.state.outcomes) > _MANY_OUTCOMES):
-            return
-        report = Report(
-            lines=self._lines,
-            phase=self.state.phase,
-            current_handler=self._handler_name(),
-            build_id=self.state.build_id,
-            stop_waits=self._ended_waits,
-            bound=unbound,
-        )
-        self._lines, self._ended_waits, self._reported = [], [], now
-        self.state.known = [*self.state.known, *map(surface_key, unbound)]
-        await self._try(report)
+        report = self._reporter.due(self._handler_name())
+        if report is not None:
+            await self._try(report)
 
-    async def _try(self, operation: Any) -> None:
+    async def _try(self, operation: Report | Relay) -> None:
         try:
             await self.perform(operation)
-        except Exception as error:
-            if isinstance(error, workflow.NondeterminismError):
-                raise
-            self._log_error(f"{type(operation).__name__} failed: {error}")
+        except RunLLMError as error:
+            self._reporter.error(f"{type(operation).__name__} failed: {error}")
 
     async def _close(self) -> None:
-        while self.state.inbox:
-            self._account(self.state.inbox.pop(0), "ignored", "the session is closed")
-        while self.state.outcomes or self._lines or self._ended_waits:
-            lines, self._lines = self._lines, []
-            waits, self._ended_waits = self._ended_waits, []
-            await perform(self.state, Report(lines=lines, phase="closed", stop_waits=waits))
-            while self.state.inbox:  # it arrived while the report was under way
-                self._account(self.state.inbox.pop(0), "ignored", "the session is closed")
+        while True:
+            while self.state.inbox:
+                self._reporter.account(self.state.inbox.pop(0), "ignored", "the session is closed")
+            report = self._reporter.last(self._handler_name())
+            if report is None:
+                return
+            await self._try(report)
 
     def _show(self) -> None:
         self._shown.update(self.state, self._handler_name(), self._parked, self._published)
@@ -345,16 +325,9 @@ class Session:
     def _take_in(self, data: bytes) -> None:
         envelope, problem = read_envelope(data)
         if problem:
-            self._log_error(f"a signal was not understood in full: {problem}")
+            self._reporter.error(f"a signal was not understood in full: {problem}")
         if self.state.is_new(envelope.event_id):
             self.state.inbox.append(envelope)
-
-    def _account(self, envelope: Envelope, outcome: OutcomeKind, reason: str = "") -> None:
-        if envelope.inbox_id:
-            self.state.outcomes.append(Outcome(inbox_id=envelope.inbox_id, outcome=outcome, reason=reason))
-
-    def _log_error(self, text: str, handler: str = "") -> None:
-        self._lines.append(LogLine(level="error", text=text, handler=handler))
 
     def _handler_name(self) -> str:
         return self.state.handler or self._published.entrypoint.name
