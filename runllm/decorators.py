@@ -3,15 +3,32 @@
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import (  # noqa: UP035 - the documented form of the signatures
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    List,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    get_args,
+)
 
-from runllm.bridge.listeners import AdminConsoleListener, DiscordListener, Listener, SlackListener, WidgetListener
+from runllm.bridge.core import Event
+from runllm.bridge.listeners import Listener
 from runllm.errors import UsageError
+from runllm.parameters import check_signature
 
-EntrypointFunction: TypeAlias = Callable[..., Any]
+if TYPE_CHECKING:
+    from runllm.agent import Agent
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EntrypointFunction: TypeAlias = "Callable[Concatenate[Agent, Event, ...], Any]"
 """A function that takes an agent and an event, synchronous or `async def`."""
 
-TaskFunction: TypeAlias = Callable[..., Any]
+TaskFunction: TypeAlias = "Callable[Concatenate[Agent, Event, ...], Any]"
 """A function that takes an agent, an event and, for each surface it wants, one more parameter."""
 
 
@@ -19,9 +36,9 @@ class _Wrapper:
     """A handler: the function, and the name it is known by."""
 
     def __init__(self, function: Callable[..., Any], name: str | None) -> None:
-        self.function = function
-        self.name = name or function.__name__
         functools.update_wrapper(self, function)
+        self.function = function
+        self.name = function.__name__ if name is None else name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the function, as if it were not decorated."""
@@ -54,8 +71,28 @@ class EntrypointWrapper(_Wrapper):
         self.listeners = list(listeners)
 
 
+def _needs_parentheses(usage: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Makes `@task` without parentheses, and other wrong arguments, an error that says how to write it."""
+
+    def decorate(decorator: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(decorator)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                inspect.signature(decorator).bind(*args, **kwargs)
+            except TypeError as error:
+                raise UsageError(f"write {usage} above the handler: {error}") from None
+            return decorator(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+@_needs_parentheses('@entrypoint(listeners=[WidgetListener(domain="example.com")])')
 def entrypoint(
-    *, listeners: list[Listener], name: str | None = None
+    *,
+    listeners: List[Listener],  # noqa: UP006
+    name: str | None = None,
 ) -> Callable[[EntrypointFunction], EntrypointWrapper]:
     """Marks the function that new conversations start with.
 
@@ -77,6 +114,7 @@ def entrypoint(
         ```
     """
     _check_listeners(listeners)
+    _check_name(name)
 
     def decorate(function: EntrypointFunction) -> EntrypointWrapper:
         _check_handler(function, "entrypoint")
@@ -85,6 +123,7 @@ def entrypoint(
     return decorate
 
 
+@_needs_parentheses("@task()")
 def task(*, name: str | None = None) -> Callable[[TaskFunction], TaskWrapper]:
     """Marks a function that a conversation can move on to with `Agent.listen`.
 
@@ -104,6 +143,7 @@ def task(*, name: str | None = None) -> Callable[[TaskFunction], TaskWrapper]:
             agent.send_to_chat_widget(agent.answer(event.conversation), widget)
         ```
     """
+    _check_name(name)
 
     def decorate(function: TaskFunction) -> TaskWrapper:
         _check_handler(function, "task")
@@ -113,22 +153,26 @@ def task(*, name: str | None = None) -> Callable[[TaskFunction], TaskWrapper]:
 
 
 def _check_listeners(listeners: object) -> None:
-    kinds = SlackListener | WidgetListener | DiscordListener | AdminConsoleListener
-    if not isinstance(listeners, list | tuple) or not listeners:
-        raise UsageError("@entrypoint needs at least one listener: listeners=[WidgetListener(domain=...)]")
+    example = 'listeners=[WidgetListener(domain="example.com")]'
+    if not isinstance(listeners, list | tuple):
+        raise UsageError(f"listeners= takes a list of listeners, like {example}, and not {listeners!r}")
+    if not listeners:
+        raise UsageError(f"an entrypoint needs at least one listener, like {example}")
     for listener in listeners:
-        if not isinstance(listener, kinds):
-            raise UsageError(f"listeners=[...] takes listeners like WidgetListener(domain=...), not {listener!r}")
+        if not isinstance(listener, get_args(Listener)):
+            raise UsageError(f"listeners= takes listeners, like {example}, and not {listener!r}")
+
+
+def _check_name(name: object) -> None:
+    if name is not None and (not isinstance(name, str) or not name.strip()):
+        raise UsageError(f"name= takes what the handler is to be called, as text, and not {name!r}")
 
 
 def _check_handler(function: object, decorator: str) -> None:
+    if isinstance(function, _Wrapper):
+        raise UsageError(f"{function.name} is marked already: a handler is an entrypoint or a task, and only once")
     if not inspect.isfunction(function):
-        raise UsageError(f"@{decorator}(...) marks a function, not {function!r}")
-    positional = [
-        parameter
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
-    if len(positional) < 2:
-        name = function.__name__
-        raise UsageError(f"{name} has to take an agent and an event: def {name}(agent, event)")
+        raise UsageError(f"@{decorator}(...) marks a function, and not {function!r}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise UsageError(f"{function.__name__} has a `yield`, so that calling it runs nothing: handlers do not yield")
+    check_signature(function)

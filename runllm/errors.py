@@ -81,3 +81,6 @@ class HandlerLeft(BaseException):
 
     It is a `BaseException`, so that `except Exception` does not stop a conversation from moving on.
     """
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"{how}, and so left the handler. Let this pass: catch Exception, and never BaseException")
