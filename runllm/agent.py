@@ -1,8 +1,8 @@
 """What a handler can do: one short method an action. Each builds an operation and hands it to the runtime."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, TypeVar  # noqa: UP035 - the documented form of the signatures
+from typing import Any, Dict, List, ParamSpec, TypeVar, overload  # noqa: UP035 - the documented form of the signatures
 
 from runllm import arguments as check
 from runllm import operations as ops
@@ -19,9 +19,10 @@ from runllm.bridge.surfaces import (
 )
 from runllm.bridge.triggers import Trigger
 from runllm.decorators import TaskWrapper
-from runllm.errors import UsageError
-from runllm.operations import MessageRef, Runtime
+from runllm.errors import SurfaceError, UsageError
+from runllm.operations import Runtime
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -58,7 +59,8 @@ class Agent:
                 agent.send_to_chat_widget(answer, widget)
             ```
         """
-        question = check.question(target, "answer")
+        check.conversation("answer", target, self._event.conversation)
+        question = check.question("answer", target)
         return self._runtime.perform(ops.Answer(question=question))
 
     def chat(self, conversation: Conversation) -> AssistantChatMessage:
@@ -79,7 +81,8 @@ class Agent:
             agent.send_to_chat_widget(agent.chat(event.conversation), widget)
             ```
         """
-        question = check.question(conversation, "chat")
+        check.conversation("chat", conversation, self._event.conversation)
+        question = check.question("chat", conversation)
         return self._runtime.perform(ops.Chat(question=question))
 
     def stream_answer(self, convo: Conversation) -> AssistantChatMessage:
@@ -101,8 +104,9 @@ class Agent:
             print(answer.category)
             ```
         """
-        question = check.question(convo, "stream_answer")
-        to = check.streams(convo.surface)
+        check.conversation("stream_answer", convo, self._event.conversation)
+        to = check.streaming(convo.surface)
+        question = check.question("stream_answer", convo)
         return self._runtime.perform(ops.StreamAnswer(question=question, to=to))
 
     def summarize(self, conversation: Conversation | None = None) -> str:
@@ -122,7 +126,8 @@ class Agent:
             agent.create_zendesk_ticket(event.conversation, description=agent.summarize())
             ```
         """
-        check.conversation(conversation or self._event.conversation, "summarize")
+        if conversation is not None:
+            check.conversation("summarize", conversation, self._event.conversation)
         return self._runtime.perform(ops.Summarize())
 
     def learn(self, conversation: Conversation) -> str:
@@ -142,7 +147,7 @@ class Agent:
             print(agent.learn(event.conversation))
             ```
         """
-        check.conversation(conversation, "learn")
+        check.conversation("learn", conversation, self._event.conversation)
         return self._runtime.perform(ops.Learn())
 
     # Tags
@@ -172,10 +177,11 @@ class Agent:
             new = agent.tag(event.conversation, {"billing": "invoices, prices, refunds", "bug": "something is broken"})
             ```
         """
-        check.conversation(conversation, "tag")
-        check.options(options, "options")
+        check.conversation("tag", conversation, self._event.conversation)
+        check.described("tag", options=options)
+        check.optional_texts("tag", guidelines=guidelines)
         tagged = self._runtime.perform(ops.Tag(options=options, guidelines=guidelines))
-        conversation.tags[:] = tagged.tags
+        self._bring_up_to_date(conversation, tagged.tags)
         return tagged.applied
 
     def apply_tag(self, tag: str, to: Conversation) -> None:
@@ -193,9 +199,9 @@ class Agent:
             agent.apply_tag("escalated", event.conversation)
             ```
         """
-        check.conversation(to, "apply_tag")
-        check.not_empty(tag, "tag")
-        to.tags[:] = self._runtime.perform(ops.ApplyTag(tag=tag)).tags
+        check.conversation("apply_tag", to, self._event.conversation)
+        check.texts("apply_tag", tag=tag)
+        self._bring_up_to_date(to, self._runtime.perform(ops.ApplyTag(tag=tag)).tags)
 
     def categorize(
         self,
@@ -227,12 +233,14 @@ class Agent:
             topic = agent.categorize(event.conversation, {"sales": "prices", "bug": "errors"}, default="other")
             ```
         """
-        check.conversation(conversation, "categorize")
-        check.options(categories, "categories")
+        check.conversation("categorize", conversation, self._event.conversation)
+        check.described("categorize", categories=categories)
+        check.texts("categorize", default=default)
+        check.optional_texts("categorize", guidelines=guidelines)
         chosen = self._runtime.perform(
             ops.Categorize(categories=categories, default=default, guidelines=guidelines, apply_as_tag=apply_as_tag)
         )
-        conversation.tags[:] = chosen.tags
+        self._bring_up_to_date(conversation, chosen.tags)
         return chosen.category
 
     # Slack
@@ -256,6 +264,7 @@ class Agent:
             thread = agent.create_slack_thread("T0123456789", "C0123456789")
             ```
         """
+        check.texts("create_slack_thread", team_id=team_id, channel_id=channel_id)
         return self._runtime.perform(ops.CreateSlackThread(team_id=team_id, channel_id=channel_id))
 
     def create_or_get_slack_thread(self, convo: Conversation, team_id: str, channel_id: str) -> SlackThread:
@@ -278,7 +287,8 @@ class Agent:
             thread = agent.create_or_get_slack_thread(event.conversation, "T0123456789", "C0123456789")
             ```
         """
-        check.conversation(convo, "create_or_get_slack_thread")
+        check.conversation("create_or_get_slack_thread", convo, self._event.conversation)
+        check.texts("create_or_get_slack_thread", team_id=team_id, channel_id=channel_id)
         return self._runtime.perform(ops.CreateSlackThread(team_id=team_id, channel_id=channel_id, reuse=True))
 
     def send_to_slack_thread(
@@ -328,12 +338,26 @@ class Agent:
         Slack's limits: [message length](https://docs.slack.dev/reference/methods/chat.postMessage),
         [blocks](https://docs.slack.dev/reference/block-kit/blocks).
         """
-        check.surface(to, SlackThread, "send_to_slack_thread")
-        post = self._post(
-            message, to, prefix=prefix, blocks=blocks, enable_feedback=enable_feedback, ephemeral=ephemeral
-        )
+        check.surface("send_to_slack_thread", to, SlackThread)
+        check.optional_texts("send_to_slack_thread", prefix=prefix)
+        target = to.model_copy(deep=True)
         to.config.chat_ts = None  # it names the message that this send replaces, and no later one
-        return self._send(post, block_until_button_clicked, timeout, allowed_users)
+        try:
+            return self._send(
+                "send_to_slack_thread",
+                message,
+                target,
+                blocks,
+                block_until_button_clicked,
+                timeout,
+                allowed_users,
+                ephemeral=ephemeral,
+                prefix=prefix,
+                enable_feedback=enable_feedback,
+            )
+        except (SurfaceError, UsageError):
+            to.config.chat_ts = target.config.chat_ts  # nothing was replaced
+            raise
 
     # Zendesk
 
@@ -367,7 +391,10 @@ class Agent:
             ticket = agent.create_zendesk_ticket(event.conversation, tags=["from-docs"], description=agent.summarize())
             ```
         """
-        check.conversation(conversation, "create_zendesk_ticket")
+        method = "create_zendesk_ticket"
+        check.conversation(method, conversation, self._event.conversation)
+        check.optional_texts(method, title=title, description=description, domain=domain)
+        check.names(method, tags=tags or [])
         return self._runtime.perform(
             ops.CreateZendeskTicket(tags=tags, title=title, description=description, domain=domain)
         )
@@ -388,8 +415,8 @@ class Agent:
             agent.send_to_zendesk_ticket("The customer says that it works now.", ticket)
             ```
         """
-        check.surface(to, ZendeskTicket, "send_to_zendesk_ticket")
-        self._runtime.perform(self._post(message, to))
+        check.surface("send_to_zendesk_ticket", to, ZendeskTicket)
+        self._send("send_to_zendesk_ticket", message, to)
 
     def update_zendesk_ticket(self, tags: List[str], status: str, to: ZendeskTicket) -> None:  # noqa: UP006
         """Adds tags to a Zendesk ticket and sets its status.
@@ -409,8 +436,9 @@ class Agent:
             agent.update_zendesk_ticket(tags=["resolved-by-docs"], status="solved", to=ticket)
             ```
         """
-        check.surface(to, ZendeskTicket, "update_zendesk_ticket")
-        check.status(status)
+        check.surface("update_zendesk_ticket", to, ZendeskTicket)
+        check.names("update_zendesk_ticket", tags=tags)
+        check.status("update_zendesk_ticket", status)
         self._runtime.perform(ops.UpdateZendeskTicket(to=to, tags=tags, status=status))
 
     # Discord
@@ -434,6 +462,7 @@ class Agent:
             thread = agent.create_discord_thread("123456789012345678", "876543210987654321")
             ```
         """
+        check.texts("create_discord_thread", guild_id=guild_id, channel_id=channel_id)
         return self._runtime.perform(ops.CreateDiscordThread(guild_id=guild_id, channel_id=channel_id))
 
     def create_or_get_discord_thread(self, conversation: Conversation, guild_id: str, channel_id: str) -> DiscordThread:
@@ -456,7 +485,8 @@ class Agent:
             thread = agent.create_or_get_discord_thread(event.conversation, "123456789012345678", "876543210987654321")
             ```
         """
-        check.conversation(conversation, "create_or_get_discord_thread")
+        check.conversation("create_or_get_discord_thread", conversation, self._event.conversation)
+        check.texts("create_or_get_discord_thread", guild_id=guild_id, channel_id=channel_id)
         return self._runtime.perform(ops.CreateDiscordThread(guild_id=guild_id, channel_id=channel_id, reuse=True))
 
     def send_to_discord_thread(
@@ -491,8 +521,10 @@ class Agent:
             agent.send_to_discord_thread(agent.answer(event.conversation), thread)
             ```
         """
-        check.surface(to, DiscordThread, "send_to_discord_thread")
-        return self._send(self._post(message, to, blocks=blocks), block_until_button_clicked, timeout, allowed_users)
+        check.surface("send_to_discord_thread", to, DiscordThread)
+        return self._send(
+            "send_to_discord_thread", message, to, blocks, block_until_button_clicked, timeout, allowed_users
+        )
 
     # The chat widget and the admin console
 
@@ -527,8 +559,10 @@ class Agent:
             agent.send_to_chat_widget("A person will be with you in a minute.", widget)
             ```
         """
-        check.surface(to, ChatWidget, "send_to_chat_widget")
-        return self._send(self._post(message, to, blocks=blocks), block_until_button_clicked, timeout, allowed_users)
+        check.surface("send_to_chat_widget", to, ChatWidget)
+        return self._send(
+            "send_to_chat_widget", message, to, blocks, block_until_button_clicked, timeout, allowed_users
+        )
 
     def send_to_admin_console(
         self,
@@ -561,8 +595,10 @@ class Agent:
             agent.send_to_admin_console(agent.answer(event.conversation), console)
             ```
         """
-        check.surface(to, AdminConsole, "send_to_admin_console")
-        return self._send(self._post(message, to, blocks=blocks), block_until_button_clicked, timeout, allowed_users)
+        check.surface("send_to_admin_console", to, AdminConsole)
+        return self._send(
+            "send_to_admin_console", message, to, blocks, block_until_button_clicked, timeout, allowed_users
+        )
 
     # All surfaces
 
@@ -581,8 +617,8 @@ class Agent:
             agent.sync_conversation(event.conversation, thread)
             ```
         """
-        check.conversation(conversation, "sync_conversation")
-        check.any_surface(to, "sync_conversation")
+        check.conversation("sync_conversation", conversation, self._event.conversation)
+        check.copy_target(to, conversation)
         self._runtime.perform(ops.SyncConversation(to=to))
 
     def listen(
@@ -612,8 +648,8 @@ class Agent:
             agent.listen([widget], follow_up, timeout=timedelta(days=1), on_timeout=ask_whether_it_helped)
             ```
         """
-        check.listening(on, handler, triggers, timeout, on_timeout)
-        self._runtime.listen(list(on), handler, triggers, check.duration(timeout, "timeout"), on_timeout)
+        silence = check.listening(on, handler, triggers, timeout, on_timeout)
+        self._runtime.listen(list(on), handler, triggers, silence, on_timeout)
 
     def terminate(self, keep_in_sync: List[ChatSurface] | None = None) -> None:  # noqa: UP006
         """Leaves this handler, and handles nothing more in this conversation.
@@ -622,15 +658,14 @@ class Agent:
             keep_in_sync: Surfaces that stay connected: what is written on one appears on the others.
 
         Raises:
-            UsageError: `keep_in_sync` has something else than surfaces.
+            UsageError: `keep_in_sync` has something else than surfaces, or only one.
 
         Example:
             ```python
             agent.terminate(keep_in_sync=[thread, ticket])
             ```
         """
-        for surface in keep_in_sync or []:
-            check.any_surface(surface, "terminate(keep_in_sync=[...])")
+        check.mirror(keep_in_sync)
         self._runtime.terminate(keep_in_sync)
 
     # Time, and the world outside
@@ -662,12 +697,15 @@ class Agent:
             agent.sleep(timedelta(minutes=5))
             ```
         """
-        length = check.duration(duration, "duration")
-        if length is None:
-            raise UsageError("agent.sleep() needs a duration, as a timedelta or in seconds")
-        self._runtime.sleep(length)
+        self._runtime.sleep(check.duration("sleep(duration)", duration))
 
-    def step(self, name: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    @overload
+    def step(self, name: str, fn: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+    @overload
+    def step(self, name: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+
+    def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Runs a function that a handler must not run itself, once, and remembers its result.
 
         A handler is replayed after a restart, so what it does by itself would be done again. Clocks, random numbers,
@@ -675,7 +713,7 @@ class Agent:
 
         Args:
             name: What the Web UI calls it.
-            function: The function, synchronous or `async def`. Its result must be made of what JSON can hold, or of
+            fn: The function, synchronous or `async def`. Its result must be made of what JSON can hold, or of
                 pydantic models that its annotation names.
             args: Its arguments.
             kwargs: Its keyword arguments.
@@ -684,6 +722,7 @@ class Agent:
             What the function returned.
 
         Raises:
+            UsageError: `fn` is no function, or one of the agent's own.
             StepError: The function raised on three attempts.
 
         Example:
@@ -691,30 +730,32 @@ class Agent:
             customer = agent.step("look up customer", find_customer, event.conversation.session_id)
             ```
         """
-        check.not_empty(name, "name")
-        if not callable(function):
-            raise UsageError(f"agent.step({name!r}, ...) needs a function, not {type(function).__name__}")
-        return self._runtime.step(name, function, *args, **kwargs)
+        check.texts("step", name=name)
+        check.step(fn, self)
+        return self._runtime.step(name, fn, *args, **kwargs)
 
-    # What the sends share
-
-    def _post(self, message: ChatMessage, to: ChatSurface, **options: Any) -> ops.PostMessage:
-        check.message(message)
-        check.buttons(options.get("blocks"))
-        return ops.PostMessage(to=to.model_copy(deep=True), message=MessageRef.of(message), **options)
+    # What the methods share
 
     def _send(
         self,
-        post: ops.PostMessage,
-        waits: bool,
-        timeout: timedelta | float | None,
-        allowed_users: list[str] | None,
+        method: str,
+        message: ChatMessage,
+        to: ChatSurface,
+        blocks: List[Dict[str, Any]] | None = None,  # noqa: UP006
+        waits: bool = False,
+        timeout: timedelta | float | None = None,
+        allowed_users: List[str] | None = None,  # noqa: UP006
+        **options: Any,
     ) -> ButtonClicked | None:
-        if not waits:
-            check.no_wait(timeout, allowed_users)
-            self._runtime.perform(post)
-            return None
-        check.has_buttons(post.blocks)
-        return self._runtime.post_and_wait(
-            post, timeout=check.duration(timeout, "timeout"), allowed_users=allowed_users
-        )
+        check.optional_texts(method, prefix=options.get("prefix"))
+        check.blocks(method, blocks)
+        patience = check.waiting(method, blocks, waits, timeout, allowed_users)
+        post = ops.PostMessage(to=to, message=check.message(method, message), blocks=blocks, **options)
+        if waits:
+            return self._runtime.post_and_wait(post, timeout=patience, allowed_users=allowed_users)
+        self._runtime.perform(post)
+        return None
+
+    def _bring_up_to_date(self, conversation: Conversation, tags: List[str]) -> None:  # noqa: UP006
+        for each in (conversation, self._event.conversation):
+            each.tags[:] = tags

@@ -242,6 +242,6 @@ class Runtime(Protocol):
         """Lets `duration` pass durably."""
         ...
 
-    def step(self, name: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    def step(self, name: str, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """Runs `function` once, outside the sandbox, and remembers its result."""
         ...
