@@ -1,31 +1,23 @@
 """Opens the record: engines, connections, transactions.
 
-SQLite takes one writer at a time. Within a process the writers stand in line at a pool of one connection, which is
-fair and free; between processes they wait for each other in SQLite, up to `BUSY_SECONDS`. A write transaction takes
-the lock when it begins, so that it never has to be begun again because another one was quicker.
-
 On PostgreSQL the transactions are READ COMMITTED and decide races by unique constraints and by conditional updates,
 never by reading first, so none has to be retried for serialisation. Nor for deadlocks: rows that several transactions
 change are taken in one order, a published workflow before its versions, inbox rows by number, a session before its
-messages and postings.
+messages and postings. For SQLite see store/sqlite.py.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from runllm.errors import RunLLMError
+from store import sqlite
 from store.migrations import migrate
 
-BUSY_SECONDS = 10
-"""How long a SQLite transaction waits for writers of other processes."""
-
-POOL_SIZE = 10
+_POOL_SIZE = 10
 _CONNECT_SECONDS = 10
 
 
@@ -84,7 +76,7 @@ class Store:
 
     async def _prepare(self, bring_up_to_date: bool) -> None:
         if bring_up_to_date:
-            engine = _migrating(self.url) if self.is_sqlite else self._engines[0]
+            engine = sqlite.migrating_engine(self.url) if self.is_sqlite else self._engines[0]
             try:
                 await migrate(engine)
             finally:
@@ -135,47 +127,13 @@ def _engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     if address.get_backend_name() == "postgresql":
         engine = create_async_engine(
             address,
-            pool_size=POOL_SIZE,
-            max_overflow=POOL_SIZE,
+            pool_size=_POOL_SIZE,
+            max_overflow=_POOL_SIZE,
             pool_pre_ping=True,
             connect_args={"timeout": _CONNECT_SECONDS},
         )
         return engine, engine.execution_options(postgresql_readonly=True)
-    Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
-    writers = sqlite_engine(address, "BEGIN IMMEDIATE", "PRAGMA foreign_keys=ON", pool_size=1, max_overflow=0)
-    readers = sqlite_engine(address, "BEGIN", "PRAGMA query_only=ON", pool_size=POOL_SIZE, max_overflow=POOL_SIZE)
-    return writers, readers
-
-
-def _migrating(address: URL) -> AsyncEngine:
-    """SQLite's engine for migrations: without foreign keys, and it waits as long as another process migrates."""
-    return sqlite_engine(address, "BEGIN IMMEDIATE", "PRAGMA busy_timeout=600000", "PRAGMA journal_mode=WAL")
-
-
-def sqlite_engine(address: URL, begin: str, *pragmas: str, **options: Any) -> AsyncEngine:
-    """An engine whose transactions start with `begin`, on connections set up with `pragmas` beside the usual ones."""
-    engine = create_async_engine(address, connect_args={"timeout": BUSY_SECONDS}, **options)
-    event.listen(engine.sync_engine, "connect", _set_up(*pragmas))
-    event.listen(engine.sync_engine, "begin", _begins_with(begin))
-    return engine
-
-
-def _set_up(*pragmas: str) -> Callable[[Any, Any], None]:
-    def set_up(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # or the driver would begin transactions of its own
-        cursor = connection.cursor()
-        for pragma in (f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}", "PRAGMA synchronous=NORMAL", *pragmas):
-            cursor.execute(pragma)
-        cursor.close()
-
-    return set_up
-
-
-def _begins_with(begin: str) -> Callable[[Connection], None]:
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return start
+    return sqlite.engines(address)
 
 
 def _unusable(address: URL, error: Exception) -> str:

@@ -19,7 +19,7 @@ LARGE = 20_000
 _RAREST = 6
 _COMMON = 0.05
 _CANDIDATES = 300
-_CONTROL = re.compile(r"[\x00-\x1f]")
+_BETWEEN_WORDS = re.compile(r"[\x00-/:-@\[-`{-\x7f]+")
 
 
 class Candidate(BaseModel):
@@ -99,11 +99,15 @@ async def search(db: AsyncSession, agent_id: int, terms: Sequence[str], limit: i
     if not wanted:
         return []
     if _is_sqlite(db):
-        query = " OR ".join(_quoted(term) for term in wanted)
+        query = " OR ".join(_phrase(term) for term in wanted)
         rows = await db.execute(_SQLITE_SEARCH, {"query": query, "agent": agent_id, "limit": limit})
     else:
         idfs = [_idf(frequency[term], size.passages) for term in wanted]
-        parameters = {"words": wanted, "idfs": idfs, "average_length": max(size.average_length, 1.0)}
+        parameters = {
+            "words": [_searchable(term) for term in wanted],
+            "idfs": idfs,
+            "average_length": max(size.average_length, 1.0),
+        }
         bounds = {"agent": agent_id, "limit": limit, "candidates": max(limit, _CANDIDATES)}
         rows = await db.execute(_POSTGRESQL_SEARCH, parameters | bounds)
     return [Candidate.model_validate(row) for row in rows.mappings()]
@@ -117,7 +121,7 @@ async def document_frequency(db: AsyncSession, agent_id: int, terms: Iterable[st
         found = {word: count for word, count in await db.execute(_POSTGRESQL_FREQUENCY, given)}
         return {term: found[word] for term, word in words.items()}
     return {
-        term: (await db.execute(_SQLITE_FREQUENCY, {"query": _quoted(word), "agent": agent_id})).scalar_one()
+        term: (await db.execute(_SQLITE_FREQUENCY, {"query": f'"{word}"', "agent": agent_id})).scalar_one()
         for term, word in words.items()
     }
 
@@ -146,13 +150,13 @@ def _idf(count: int, passages: int) -> float:
 
 
 def _searchable(term: str) -> str:
-    return _CONTROL.sub(" ", term).encode(errors="replace").decode()
+    """The words of a term and nothing that has a meaning in a query language. As in the index, ASCII's other
+    characters stand between words: an option, a path or an address is found by any part of it."""
+    return _BETWEEN_WORDS.sub(" ", term).encode(errors="replace").decode().strip()
 
 
-def _quoted(term: str) -> str:
-    """As a phrase, in which no character has a meaning in FTS5's query language."""
-    escaped = _searchable(term).replace('"', '""')
-    return f'"{escaped}"'
+def _phrase(term: str) -> str:
+    return f'"{_searchable(term)}"'
 
 
 def _is_sqlite(db: AsyncSession) -> bool:

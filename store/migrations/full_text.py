@@ -29,14 +29,23 @@ SQLITE = [
     "CREATE VIRTUAL TABLE passages_vocabulary USING fts5vocab('passages_words', 'row')",
 ]
 
-_HEADINGS = "title || ' ' || heading_path"
+
+def _words(columns: str) -> str:
+    """Only words: PostgreSQL would take a path, an address or a hyphenated word as one, which FTS5 does not."""
+    between = "".join(chr(code) for code in range(33, 127) if not chr(code).isalnum())
+    quoted = between.replace("'", "''")
+    return f"translate({columns}, '{quoted}', repeat(' ', {len(between)}))"
+
+
+_HEADINGS = _words("title || ' ' || heading_path")
+_TEXT = _words("text")
 
 POSTGRESQL = [
     f"""ALTER TABLE passages ADD COLUMN search tsvector GENERATED ALWAYS AS (
-        setweight(to_tsvector('english', {_HEADINGS}), 'A') || setweight(to_tsvector('english', text), 'D')
+        setweight(to_tsvector('english', {_HEADINGS}), 'A') || setweight(to_tsvector('english', {_TEXT}), 'D')
     ) STORED""",
     f"""ALTER TABLE passages ADD COLUMN words tsvector GENERATED ALWAYS AS (
-        strip(to_tsvector('simple', {_HEADINGS} || ' ' || text))
+        strip(to_tsvector('simple', {_HEADINGS} || ' ' || {_TEXT}))
     ) STORED""",
     "CREATE INDEX ix_passages_search ON passages USING gin (search)",
 ]

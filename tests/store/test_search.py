@@ -1,0 +1,174 @@
+import pytest
+from sqlalchemy import delete, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from store import agents, knowledge, search
+from store.knowledge import NewPassage
+from store.models import Document, KnowledgeSource, PassageRow
+
+pytestmark = pytest.mark.store
+
+FILLER = [
+    "Colours can be changed in the settings of a page.",
+    "A page has a title, which the browser shows.",
+    "Every page is saved when it is left.",
+    "People see a page when they are invited.",
+    "Pictures are made smaller before they are shown on a page.",
+    "The page of an invoice shows when it is due.",
+]
+
+
+@pytest.fixture
+async def source(db: AsyncSession) -> KnowledgeSource:
+    agent = await agents.ensure_agent(db)
+    source = await knowledge.add_source(db, agent.id, "folder", "/docs")
+    await _put(db, source, "pages.md", "Pages", *FILLER)
+    return source
+
+
+async def _put(db: AsyncSession, source: KnowledgeSource, path: str, title: str, *texts: str) -> None:
+    passages = [NewPassage(text=words, heading_path=f"{title} in detail", anchor="detail") for words in texts]
+    await knowledge.put_document(db, source, path, f"https://x/{path}", title, "hash", passages)
+
+
+async def _found(db: AsyncSession, source: KnowledgeSource, *terms: str, limit: int = 10) -> list[str]:
+    return [one.text for one in await knowledge.search(db, source.agent_id, terms, limit)]
+
+
+async def test_a_passage_comes_with_its_document(db: AsyncSession, source: KnowledgeSource) -> None:
+    await _put(db, source, "install.md", "Installation", "Run make dev.")
+    [found] = await knowledge.search(db, source.agent_id, ["make"], 10)
+    assert (found.title, found.heading_path, found.anchor) == ("Installation", "Installation in detail", "detail")
+    assert (found.text, found.path, found.url, found.position) == (
+        "Run make dev.",
+        "install.md",
+        "https://x/install.md",
+        0,
+    )
+    assert found.score > 0
+
+
+async def test_any_term_in_any_form_is_enough(db: AsyncSession, source: KnowledgeSource) -> None:
+    await _put(db, source, "a.md", "Other", "Installing takes a minute.", "Nothing of the kind.", "Upgrades are quick.")
+    found = await _found(db, source, "INSTALLED", "upgrading", "unheard")
+    assert sorted(found) == ["Installing takes a minute.", "Upgrades are quick."]
+
+
+async def test_rare_words_count_more_than_common_ones(db: AsyncSession, source: KnowledgeSource) -> None:
+    await _put(db, source, "a.md", "Other", "A webhook is called.", "A page, a page, a page.")
+    assert (await _found(db, source, "page", "webhook"))[0] == "A webhook is called."
+
+
+async def test_titles_count_more_than_text(db: AsyncSession, source: KnowledgeSource) -> None:
+    await _put(db, source, "a.md", "Various", "Here a webhook is mentioned, as well as this and that.")
+    await _put(db, source, "b.md", "Webhook", "Here it is described at length, with this and that.")
+    assert (await _found(db, source, "webhook"))[0].startswith("Here it is described")
+
+
+async def test_more_of_a_word_counts_more(db: AsyncSession, source: KnowledgeSource) -> None:
+    await _put(
+        db, source, "a.md", "Other", "A webhook and a letter and a call.", "A webhook, a webhook, and a webhook."
+    )
+    assert (await _found(db, source, "webhook"))[0] == "A webhook, a webhook, and a webhook."
+
+
+async def test_a_limit_keeps_the_best(db: AsyncSession, source: KnowledgeSource) -> None:
+    await _put(db, source, "a.md", "Other", "One webhook.", "A page about a webhook.")
+    assert len(await _found(db, source, "webhook", "page", limit=2)) == 2
+
+
+async def test_a_term_of_several_words_is_a_phrase(db: AsyncSession, source: KnowledgeSource) -> None:
+    await _put(db, source, "a.md", "Other", "Run make dev now.", "Dev people make things run.")
+    assert await _found(db, source, "make-dev") == ["Run make dev now."]
+    assert await _found(db, source, "make dev") == ["Run make dev now."]
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        '"',
+        '" OR "a',
+        "''",
+        "*",
+        "web*",
+        "NEAR(",
+        "a:b",
+        "text:call",
+        "--",
+        "",
+        " ",
+        "(",
+        "\\",
+        "a\0b",
+        "\ud800",
+        "&|!",
+        "🎉",
+    ],
+)
+async def test_no_character_has_a_meaning_of_its_own(db: AsyncSession, source: KnowledgeSource, term: str) -> None:
+    await _put(db, source, "a.md", "Other", "Call a webhook.")
+    assert await _found(db, source, term, "webhook") == ["Call a webhook."]
+
+
+@pytest.mark.parametrize("term", ["--max-size", "max", "conf", "example", "/etc/app.conf", "docs.example.com"])
+async def test_options_paths_and_addresses_are_found_by_their_parts(
+    db: AsyncSession, source: KnowledgeSource, term: str
+) -> None:
+    passage = "Set --max-size in /etc/app.conf (see https://docs.example.com/conf?id=3.11)."
+    await _put(db, source, "a.md", "Other", passage)
+    assert await _found(db, source, term) == [passage]
+
+
+@pytest.mark.parametrize("terms", [[], ["unheard"], ['"', "--"]])
+async def test_nothing_is_found_for_words_that_are_nowhere(
+    db: AsyncSession, source: KnowledgeSource, terms: list[str]
+) -> None:
+    assert await _found(db, source, *terms) == []
+
+
+async def test_an_agent_finds_only_what_it_knows(db: AsyncSession, source: KnowledgeSource) -> None:
+    other = await agents.ensure_agent(db, "other")
+    theirs = await knowledge.add_source(db, other.id, "folder", "/theirs")
+    await _put(db, theirs, "secret.md", "Secret", "The webhook of another agent.")
+    assert await _found(db, source, "webhook") == []
+    assert await knowledge.document_frequency(db, source.agent_id, ["webhook"]) == {"webhook": 0}
+    assert await _found(db, theirs, "webhook") == ["The webhook of another agent."]
+
+
+async def test_passages_with_a_term_are_counted(db: AsyncSession, source: KnowledgeSource) -> None:
+    found = await knowledge.document_frequency(db, source.agent_id, ["pages", "invoices", "unheard", "--", "pages"])
+    assert found == {"pages": 6, "invoices": 1, "unheard": 0, "--": 0}
+
+
+async def test_the_vocabulary_has_words_as_they_are_written(db: AsyncSession, source: KnowledgeSource) -> None:
+    words = await knowledge.vocabulary(db, source.agent_id)
+    assert (words["pages"], words["invoice"], words["smaller"]) == (6, 1, 1)
+    assert "Pages" not in words
+    assert "invoic" not in words
+
+
+async def test_the_index_keeps_in_step_with_the_passages(db: AsyncSession, source: KnowledgeSource) -> None:
+    await _put(db, source, "a.md", "Other", "Call a webhook.")
+    await db.execute(update(PassageRow).where(PassageRow.text == "Call a webhook.").values(text="Call a friend."))
+    assert await _found(db, source, "webhook") == []
+    assert await _found(db, source, "friend") == ["Call a friend."]
+    await db.execute(delete(Document).where(Document.path == "a.md"))  # takes its passages along
+    assert await _found(db, source, "friend") == []
+    assert "friend" not in await knowledge.vocabulary(db, source.agent_id)
+
+
+@pytest.mark.parametrize("opened", ["sqlite"], indirect=True)
+async def test_sqlite_finds_its_index_to_be_whole(db: AsyncSession, source: KnowledgeSource) -> None:
+    await _put(db, source, "pages.md", "Pages", *FILLER[:3])
+    await knowledge.remove_source(db, source.id)
+    for index in ("passages_fts", "passages_words"):
+        await db.execute(text(f"INSERT INTO {index}({index}, rank) VALUES ('integrity-check', 1)"))
+
+
+async def test_of_a_large_knowledge_base_only_rare_words_are_searched(
+    db: AsyncSession, source: KnowledgeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "LARGE", 5)
+    monkeypatch.setattr(search, "_COMMON", 0.5)
+    assert await _found(db, source, "page", "invoice") == ["The page of an invoice shows when it is due."]
+    assert len(await _found(db, source, "page")) == 6  # common, and all there is
