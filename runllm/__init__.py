@@ -1,6 +1,19 @@
 """Write support conversations as plain Python functions.
 
 `@entrypoint` and `@task` mark handlers, an `Agent` acts in them, `Client.publish` puts them to work.
+
+Example:
+    ```python
+    from runllm import Agent, Client, Event, WidgetListener, entrypoint
+
+    @entrypoint(listeners=[WidgetListener(domain="docs.example.com")])
+    def answer_questions(agent: Agent, event: Event) -> None:
+        agent.stream_answer(event.conversation)
+
+    client = Client()
+    client.publish("docs", answer_questions)
+    client.watch("docs")
+    ```
 """
 
 from runllm.agent import Agent
@@ -39,4 +52,77 @@ from runllm.bridge.surfaces import (
     ZendeskTicketConfig,
 )
 from runllm.bridge.triggers import AllMessages, Emoji, Mention, TicketComment, Trigger, TriggerType
-from runllm.decorators import entrypoint, task
+from runllm.client import Client
+from runllm.decorators import EntrypointWrapper, TaskWrapper, entrypoint, task
+from runllm.errors import (
+    ModelError,
+    NotConnected,
+    PublishError,
+    RateLimited,
+    Rejected,
+    RunLLMError,
+    ServerError,
+    StepError,
+    SurfaceError,
+    Unavailable,
+    UsageError,
+)
+from runllm.version import VERSION
+
+__version__ = VERSION
+
+__all__ = [
+    "AdminConsole",
+    "AdminConsoleConfig",
+    "AdminConsoleListener",
+    "Agent",
+    "AllMessages",
+    "AnswerCategory",
+    "AssistantChatMessage",
+    "ButtonClicked",
+    "ChatMessage",
+    "ChatSurface",
+    "ChatWidget",
+    "ChatWidgetConfig",
+    "Client",
+    "Conversation",
+    "DiscordChannel",
+    "DiscordListener",
+    "DiscordThread",
+    "DiscordThreadConfig",
+    "Emoji",
+    "EntrypointWrapper",
+    "Event",
+    "Listener",
+    "ListenerType",
+    "Mention",
+    "MessageType",
+    "ModelError",
+    "NotConnected",
+    "PublishError",
+    "RateLimited",
+    "Rejected",
+    "RunLLMError",
+    "ServerError",
+    "SlackChannel",
+    "SlackListener",
+    "SlackThread",
+    "SlackThreadConfig",
+    "Source",
+    "StepError",
+    "SurfaceError",
+    "SurfaceType",
+    "TaskWrapper",
+    "TicketComment",
+    "Trigger",
+    "TriggerType",
+    "Unavailable",
+    "UsageError",
+    "UserChatMessage",
+    "WidgetListener",
+    "ZendeskTicket",
+    "ZendeskTicketConfig",
+    "__version__",
+    "entrypoint",
+    "task",
+]
