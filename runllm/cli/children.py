@@ -4,17 +4,17 @@
 """
 
 import asyncio
-import os
 import signal
 import sys
 import time
-from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from runllm.cli import logs, tether
+from runllm.cli.spawning import Spawned, spawn
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds between the end of a child and its next start; twice as many each time it ends early."""
@@ -26,6 +26,9 @@ HOPELESS = 78
 """Exit status of a child that would end in the same way again: nobody need wait for it (`EX_CONFIG`)."""
 
 TETHER = tether.__file__
+
+_CAP_SECONDS = 5.0
+"""How often a log is looked at that may have grown too large."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Child:
         self._ready = asyncio.Event()
         self._ended_early = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._process: Process | None = None
+        self._process: Spawned | None = None
         self._log_start = 0
         self._job: asyncio.Task[None] | None = None
 
@@ -89,8 +92,8 @@ class Child:
 
     def kill(self) -> None:
         """Ends the process at once; it is started again."""
-        if self._process is not None and self._process.returncode is None:
-            self._kill_group(self._process)
+        if self._process is not None:
+            self._process.kill()
 
     def tail(self, characters: int = 2000) -> str:
         """The end of what the process wrote since its last start."""
@@ -118,12 +121,10 @@ class Child:
         if self._job is None:
             return
         process = self._process
-        if process is not None and process.returncode is None:
-            self._ask_to_end(process)
-            try:
-                await asyncio.wait_for(process.wait(), grace)
-            except TimeoutError:
-                self._kill_group(process)
+        if process is not None:
+            process.ask_to_end()
+            await asyncio.wait({process.ended}, timeout=grace)
+            process.kill()
         await self._job
 
     async def _keep(self) -> None:
@@ -147,51 +148,53 @@ class Child:
         command = self.command
         self._log_start = logs.size(command.log)
         with logs.open_log(command.log) as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", TETHER, *command.arguments,
-                stdin=PIPE, stdout=PIPE if command.says_ready else log, stderr=log if command.says_ready else STDOUT,
-                env=command.environment, process_group=0,
-            )  # fmt: skip
+            heard = _Heard(self._is_ready_now, log)
+            process = await spawn(
+                (sys.executable, "-I", "-S", TETHER, *command.arguments),
+                command.environment,
+                errors=log,
+                output=None if command.says_ready else log,
+                take=heard.take,
+            )
             self._process, self.pid = process, process.pid
             self.starts += 1
             if self._stopping.is_set():  # stop() came while the process was being made
-                self._kill_group(process)
-            if command.first_line and process.stdin is not None:
-                process.stdin.write(command.first_line.encode() + b"\n")
+                process.kill()
+            if command.first_line:
+                process.write(command.first_line.encode() + b"\n")
             if not command.says_ready:
                 self._ready.set()
-            reading = asyncio.create_task(self._read(process, log.fileno()))
-            while (status := await self._ended(process)) is None:
+            while not (await asyncio.wait({process.ended}, timeout=_CAP_SECONDS))[0]:
                 logs.cap(command.log)
-            reading.cancel()  # a process that it left behind may hold the other end open
-        self._process = self.pid = None
-        return status
+            self._process = self.pid = None
+            process.close()
+            return process.ended.result()
 
-    async def _ended(self, process: Process, seconds: float = 5.0) -> int | None:
-        with suppress(TimeoutError):
-            return await asyncio.wait_for(process.wait(), seconds)
-        return None
+    def _is_ready_now(self) -> None:
+        self._ready.set()
+        self._ended_early.clear()
 
-    async def _read(self, process: Process, log: int) -> None:
-        if process.stdout is None:
+
+class _Heard:
+    """A child's standard output: the line `ready` is for us, all else is for the log."""
+
+    def __init__(self, is_ready: Callable[[], None], log: BinaryIO) -> None:
+        self._is_ready, self._log = is_ready, log
+        self._line = b""
+        self._listens = True
+
+    def take(self, data: bytes) -> None:
+        if not self._listens:
+            self._log.write(data)
             return
-        while (line := await process.stdout.readline()) and line != b"ready\n":
-            os.write(log, line)
-        if line:
-            self._ready.set()
-            self._ended_early.clear()
-        while rest := await process.stdout.read(4096):
-            os.write(log, rest)
-
-    def _ask_to_end(self, process: Process) -> None:
-        if process.stdin is not None:
-            process.stdin.close()
-        with suppress(ProcessLookupError):
-            process.terminate()
-
-    def _kill_group(self, process: Process) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        *lines, self._line = (self._line + data).split(b"\n")
+        for number, line in enumerate(lines):
+            if line == b"ready":
+                self._listens = False
+                self._is_ready()
+                self._log.write(b"\n".join([*lines[number + 1 :], self._line]))
+                return
+            self._log.write(line + b"\n")
 
 
 async def stop_all(children: list[Child], grace: float = 8.0) -> None:

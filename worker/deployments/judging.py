@@ -1,17 +1,15 @@
 """Asks a short-lived child process about customer code, and survives whatever that code does to the child."""
 
 import asyncio
-import contextlib
-import os
-import signal
 import sys
 import tempfile
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
 from runllm.cli.children import describe_exit
+from runllm.cli.spawning import spawn
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -28,24 +26,24 @@ async def ask(module: str, question: BaseModel, answer: type[A], environment: Ma
     Raises:
         JudgeError: It took longer than `seconds`, or ended without an answer.
     """
+    said = bytearray()
     with tempfile.TemporaryFile() as noise:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", module,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=noise,
-            env=environment, process_group=0,
-        )  # fmt: skip
+        command = (sys.executable, "-P", "-m", module)
+        process = await spawn(command, environment, errors=cast("BinaryIO", noise), take=said.extend)
         try:
-            said, _ = await asyncio.wait_for(process.communicate(question.model_dump_json().encode()), seconds)
+            process.write(question.model_dump_json().encode())
+            process.end_input()
+            async with asyncio.timeout(seconds):
+                status = await asyncio.shield(process.ended)
+                await process.last_words()
         except TimeoutError:
             raise JudgeError(f"It takes more than {seconds:.0f} s.") from None
         finally:
-            with contextlib.suppress(ProcessLookupError):  # what it started ends with it
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            process.close()
         try:
-            return answer.model_validate_json(said)
+            return answer.model_validate_json(bytes(said))
         except ValidationError:
             noise.seek(0)
             tail = noise.read().decode(errors="replace")[-_LONGEST_TAIL:].strip()
-            how = describe_exit(process.returncode or 0)
+            how = describe_exit(status)
             raise JudgeError(f"The process that loads it ended with no answer ({how}).\n{tail}".strip()) from None
