@@ -1,0 +1,263 @@
+"""The rehearsal of a conversation: what a test says, what the model will say, and what came of it."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from runllm import operations as ops
+from runllm.agent import Agent
+from runllm.bridge.core import Conversation, Event
+from runllm.bridge.listeners import DiscordListener, Listener, SlackListener, WidgetListener
+from runllm.bridge.messages import AnswerCategory, AssistantChatMessage, Source, UserChatMessage
+from runllm.bridge.surfaces import (
+    AdminConsole,
+    AdminConsoleConfig,
+    ChatSurface,
+    ChatWidget,
+    ChatWidgetConfig,
+    DiscordThread,
+    DiscordThreadConfig,
+    SlackThread,
+    SlackThreadConfig,
+    SurfaceType,
+    surface_key,
+)
+from runllm.bridge.triggers import Happening, default_trigger, first_that_fires
+from runllm.decorators import EntrypointWrapper, TaskWrapper
+from runllm.errors import HandlerLeft
+from runllm.parameters import bind
+from runllm.testing.backstage import Backstage, Sent, Ticket
+from runllm.testing.runtime import Click, RehearsalRuntime, Stage, finish
+
+SESSION_ID = 1
+"""The number of every rehearsed session."""
+
+
+class Rehearsal:
+    """A conversation with a workflow.
+
+    Script what the model says and which buttons are clicked with the `will_...` methods, then `say` something, and look
+    at `sent`, `tickets` and `tags`. As a context manager it checks at the end that the whole script was used, and adds
+    the transcript to whatever fails.
+
+    Args:
+        entrypoint: The function that the conversation starts with.
+        tasks: The functions that it can move on to, as for `Client.publish`.
+        surface: Where the conversation happens; a place of the entrypoint's first listener where it is None. The
+            listeners' triggers are not asked: the first message always reaches the entrypoint.
+
+    Attributes:
+        surface: Where the conversation happens.
+    """
+
+    def __init__(
+        self,
+        entrypoint: EntrypointWrapper,
+        tasks: Sequence[TaskWrapper] = (),
+        *,
+        surface: ChatSurface | None = None,
+    ) -> None:
+        self.surface = surface or _place_of(entrypoint.listeners[0])
+        handlers: dict[str, EntrypointWrapper | TaskWrapper] = {task.name: task for task in tasks}
+        handlers[entrypoint.name] = entrypoint
+        listened = [(self.surface, default_trigger(self.surface))]
+        self._stage = Stage(handlers=handlers, handler=entrypoint.name, on=listened)
+        self._behind = Backstage()
+
+    # The script
+
+    def will_answer(
+        self,
+        text: str,
+        category: AnswerCategory = AnswerCategory.ANSWERED,
+        sources: Sequence[Source] = (),
+    ) -> None:
+        """Scripts the next result of `answer`, `chat` or `stream_answer`."""
+        answer = AssistantChatMessage(text=text, chat_id=0, category=category, sources=list(sources))
+        self._behind.script[ops.Answer].append(answer)
+
+    def will_summarize(self, text: str) -> None:
+        """Scripts the next result of `summarize`."""
+        self._behind.script[ops.Summarize].append(text)
+
+    def will_learn(self, text: str) -> None:
+        """Scripts the next result of `learn`."""
+        self._behind.script[ops.Learn].append(text)
+
+    def will_categorize(self, category: str) -> None:
+        """Scripts the next result of `categorize`."""
+        self._behind.script[ops.Categorize].append(category)
+
+    def will_tag(self, *tags: str) -> None:
+        """Scripts which options the next `tag` finds fitting."""
+        self._behind.script[ops.Tag].append(list(tags))
+
+    def will_fail(self, operation: type[ops.Operation[Any]], error: Exception) -> None:
+        """Scripts that the next operation of that kind raises, like `will_fail(PostMessage, Unavailable("..."))`."""
+        self._behind.script[operation].append(error)
+
+    def will_click(self, button_id: str, *, user: str | None = None, after: timedelta = timedelta(minutes=1)) -> None:
+        """Scripts a click for the next handler that waits for a button, that long after the wait began."""
+        self._stage.meanwhile.append(Click(button_id, user, after))
+
+    def will_say(self, text: str) -> None:
+        """Scripts a message that arrives while a handler waits for a button: the current handler gets it."""
+        self._stage.meanwhile.append(text)
+
+    # The conversation
+
+    def say(
+        self, text: str, *, on: ChatSurface | None = None, user: str = "user", mentions: bool = False
+    ) -> list[Sent]:
+        """Somebody writes a message.
+
+        Args:
+            text: What it says.
+            on: Where; on the conversation's own surface where it is None.
+            user: Who writes it.
+            mentions: The message mentions the bot.
+
+        Returns:
+            All that was sent because of it.
+
+        Raises:
+            NotScripted: The handler asked for something that the script does not have.
+            Exception: Whatever the handler raises.
+
+        Example:
+            ```python
+            talk.will_answer("Yes.")
+            assert talk.say("Is it free?")[0].text == "Yes."
+            ```
+        """
+        place = on or self.surface
+        message = self._behind.said(text, user)
+        self._behind.add(user, message, place)
+        happening = Happening(surface=SurfaceType(place.type), is_mention=mentions)
+        return self._take_in(place, happening, message)
+
+    def react(self, emoji: str, *, on: ChatSurface | None = None) -> list[Sent]:
+        """Somebody reacts to the last message. Takes and returns what `say` does."""
+        place = on or self.surface
+        self._behind.lines.append(f"user on {place.type}: :{emoji}:")
+        people = [m for m in self._behind.messages.values() if isinstance(m, UserChatMessage)]
+        happening = Happening(surface=SurfaceType(place.type), is_message=False, emoji=emoji)
+        return self._take_in(place, happening, people[-1] if people else None)
+
+    def pass_time(self, duration: timedelta) -> list[Sent]:
+        """Nobody says anything for that long. Returns what was sent because of it."""
+        before, stage, until = len(self.sent), self._stage, self._stage.time + duration
+        if stage.deadline is not None and stage.deadline <= until:
+            stage.time, stage.deadline = stage.deadline, None
+            surface, trigger = stage.on[0]
+            self._behind.lines.append(f"(silence: {stage.on_timeout} runs)")
+            event = Event(conversation=self._conversation(surface, None), trigger=trigger, timed_out=True)
+            self._run(stage.on_timeout, event)
+        stage.time = max(stage.time, until)
+        return self.sent[before:]
+
+    # What came of it
+
+    @property
+    def handler(self) -> str:
+        """Name of the handler that the next event reaches."""
+        return self._stage.handler
+
+    @property
+    def phase(self) -> str:
+        """`listening`, `mirroring` or `closed`."""
+        return self._stage.phase
+
+    @property
+    def time(self) -> datetime:
+        """The time that handlers see. Sleeps, waits and `pass_time` move it."""
+        return self._stage.time
+
+    @property
+    def sent(self) -> list[Sent]:
+        """All messages that were sent, in order."""
+        return self._behind.sent
+
+    @property
+    def tickets(self) -> dict[str, Ticket]:
+        """The Zendesk tickets that were created, by id, as they are now."""
+        return self._behind.tickets
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags on the conversation."""
+        return self._behind.tags
+
+    def texts(self, to: ChatSurface | None = None) -> list[str]:
+        """What was sent to a surface, the conversation's own where it is None."""
+        wanted = surface_key(to or self.surface)
+        return [sent.text for sent in self.sent if surface_key(sent.to) == wanted]
+
+    def transcript(self) -> str:
+        """What happened, a line each."""
+        return "\n".join(self._behind.lines)
+
+    __repr__ = transcript
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is not None:
+            error.add_note(f"The conversation:\n{self.transcript()}")
+            return
+        left = [kind.name for kind, script in self._behind.script.items() if script]
+        left += [f"click {m.button_id}" if isinstance(m, Click) else f"say {m!r}" for m in self._stage.meanwhile]
+        assert not left, f"the script has more than was asked for: {', '.join(left)}\n{self.transcript()}"
+
+    # Turns
+
+    def _take_in(self, place: ChatSurface, happening: Happening, message: UserChatMessage | None) -> list[Sent]:
+        before, stage, key = len(self.sent), self._stage, surface_key(place)
+        triggers = [trigger for surface, trigger in stage.on if surface_key(surface) == key]
+        trigger = first_that_fires(triggers, happening)
+        if stage.phase == "mirroring" and message is not None and key in map(surface_key, stage.mirror):
+            for other in stage.mirror:
+                if surface_key(other) != key:
+                    self._behind.post(message, other)
+        elif stage.phase != "listening":
+            self._behind.lines.append("(no handler runs: the session is over)")
+        elif trigger is None:
+            why = "it matches no trigger of the surface" if triggers else "it does not listen on this surface"
+            self._behind.lines.append(f"({stage.handler} does not run: {why})")
+        else:
+            handler, waits = stage.handler, stage.deadline is not None
+            self._run(handler, Event(conversation=self._conversation(place, message), trigger=trigger))
+            if waits and stage.handler == handler and stage.deadline is not None and stage.silence is not None:
+                stage.deadline = stage.time + stage.silence
+        return self.sent[before:]
+
+    def _run(self, name: str, event: Event) -> None:
+        wrapper = self._stage.published(name)
+        agent = Agent(RehearsalRuntime(self._stage, self._behind, self.say), event)
+        arguments = bind(wrapper.function, [surface for surface, _ in self._stage.on])
+        with suppress(HandlerLeft):
+            finish(wrapper.function, agent, event, **arguments)
+        if self._behind.problem is not None:
+            raise self._behind.problem
+
+    def _conversation(self, surface: ChatSurface, message: UserChatMessage | None) -> Conversation:
+        return Conversation(session_id=SESSION_ID, surface=surface, new_message=message, tags=list(self.tags))
+
+
+def _place_of(listener: Listener) -> ChatSurface:
+    """A place where the listener hears of a new conversation."""
+    match listener:
+        case WidgetListener():
+            return ChatWidget(config=ChatWidgetConfig(convo_identifier="rehearsal"))
+        case SlackListener(team_id=team_id, channels=slack):
+            channel = slack[0].channel_id if slack else "C0000000000"
+            config = SlackThreadConfig(bot_conn_token="rehearsal", team_id=team_id, channel=channel, thread_ts="0")
+            return SlackThread(config=config)
+        case DiscordListener(guild_id=guild_id, channels=discord):
+            channel = discord[0].channel_id if discord else "0"
+            return DiscordThread(config=DiscordThreadConfig(guild_id=guild_id, channel_id=channel, thread_id="0"))
+        case _:
+            return AdminConsole(config=AdminConsoleConfig(agent_id=listener.agent_id, convo_identifier="rehearsal"))
