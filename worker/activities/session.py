@@ -7,7 +7,7 @@ from temporalio import activity
 
 from gateways.adapter import Content
 from gateways.wire import AskUpgrade, Call, Manifest, Report, UpgradeAdvice
-from runllm.errors import SurfaceError
+from runllm.errors import SurfaceError, Unavailable
 from runllm.operations import PostMessage
 from store import buttons, messages, published, sessions
 from store.models import ButtonWaitRow, EffectRow
@@ -58,6 +58,10 @@ class SessionActivities:
         ask = call.operation
         async with self._context.store.begin() as db:
             await account(db, call)
+            versions = await published.versions_of(db, ask.published_name)
+            if any(version.status == "loaded" and version.wanted for version in versions):
+                # Temporal may route to it already, while the record still names the one before: ask again in a moment.
+                raise Unavailable(f"a version of {ask.published_name} is about to become current")
             workflow = await published.by_name(db, ask.published_name)
             build_id = (workflow.current_build or "") if workflow else ""
             version = await published.find_version(db, ask.published_name, build_id) if build_id else None
