@@ -58,7 +58,7 @@ class Page(_Body):
 class NewMessage(_Body):
     """What a person wrote, under an id that the client made."""
 
-    id: str = Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")
+    id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     text: str
     context: Page | None = None
 

@@ -61,6 +61,11 @@ class Delivery:
                     return failure.kind != "down"  # later rows wait behind this one
         return True
 
+    async def idle(self) -> None:
+        """Waits until nothing that `soon` began is under way."""
+        while self._queued:
+            await asyncio.wait(self._queued.values())
+
     async def close(self, patience: float = 2.0) -> None:
         """Waits a moment for deliveries under way. Whatever is left is in the inbox."""
         if self._queued:

@@ -39,15 +39,19 @@ class Indexing:
             return False
         return True
 
+    async def start_waiting(self) -> None:
+        """Starts what waits, until one cannot be started."""
+        async with self._store.read() as db:
+            waiting = [source.id for source in await knowledge.sources(db) if source.state == "new"]
+        for source_id in waiting:
+            if not await self.start(source_id):
+                return
+
     async def run(self) -> None:
         """Starts what could not be started before, until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
             try:
-                async with self._store.read() as db:
-                    waiting = [source.id for source in await knowledge.sources(db) if source.state == "new"]
-                for source_id in waiting:
-                    if not await self.start(source_id):
-                        break
+                await self.start_waiting()
             except Exception:
                 log.exception("looking for sources to index failed; the next round follows")

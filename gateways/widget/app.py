@@ -19,6 +19,9 @@ from gateways.widget.inbound import bearer, claims_for, origin_of, surface_of
 PREFIX = "/widget/v1"
 STATIC = Path(__file__).parent / "static"
 
+_READER = web.RequestKey("reader", str)
+"""The page that may read the answer."""
+
 _TOKEN_LIVES = 30 * 24 * 3600.0
 _CORS = {
     "Access-Control-Allow-Methods": "GET, POST",
@@ -32,7 +35,7 @@ class Visitor(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    chat_user_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{8,64}$")
+    chat_user_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
 
 
 def routes() -> list[web.AbstractRouteDef]:
@@ -59,7 +62,7 @@ async def allowed_origin(request: web.Request) -> str:
         shown = "This page" if origin is None else f"The page {origin[:200]}"
         message = f"{shown} may not use the widget: publish a workflow with a WidgetListener for its domain."
         raise RefusedError(403, "origin_not_allowed", message)
-    request["cors"] = origin
+    request[_READER] = origin
     return origin
 
 
@@ -116,8 +119,8 @@ async def add_cors(request: web.Request, response: web.StreamResponse) -> None:
     """Lets the page read our answer: signal `on_response_prepare`."""
     if request.path.startswith(PREFIX):
         response.headers["Vary"] = "Origin"
-        if "cors" in request:
-            response.headers["Access-Control-Allow-Origin"] = request["cors"]
+        if _READER in request:
+            response.headers["Access-Control-Allow-Origin"] = request[_READER]
             response.headers["Access-Control-Expose-Headers"] = "Retry-After"
 
 

@@ -1,0 +1,356 @@
+"""One inbound event: one row, one message, one signal, whatever happens around it."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCStatusCode
+
+from gateways.adapter import Inbound
+from gateways.delivery import Delivery, retry_in
+from gateways.routing import CLOSED, NO_LISTENER, Routing
+from gateways.sweeper import Sweeper
+from gateways.temporal import Failure, failure_of
+from gateways.wire import Outcome, SessionStart
+from runllm.bridge.listeners import SlackListener, WidgetListener
+from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, SlackThread, SlackThreadConfig
+from runllm.bridge.triggers import AllMessages, Happening
+from store import buttons, effects, inbox, messages, sessions
+from store.engine import Store
+from store.models import InboxRow, now
+from tests.unit.gateways.conftest import make_current
+from tests.unit.gateways.doubles import FakeTemporal, down, rpc_error
+
+PAGE = "https://acme.example"
+
+
+class Desk:
+    """Routing with delivery on request."""
+
+    def __init__(self, store: Store, temporal: FakeTemporal) -> None:
+        self.store = store
+        self.temporal = temporal
+        self.delivery = Delivery(store, temporal)
+        self.sweeper = Sweeper(store, temporal, self.delivery)
+        self.told: list[int] = []
+        self.pokes: list[str] = []
+        self.routing = Routing(store, self.told.append, self.pokes.append)
+
+    async def row(self, id: int) -> InboxRow:
+        async with self.store.read() as db:
+            row = await db.get(InboxRow, id)
+            assert row is not None
+            return row
+
+    async def age(self, id: int, seconds: float = 60) -> None:
+        """Lets time pass for a row."""
+        async with self.store.begin() as db:
+            row = await db.get(InboxRow, id)
+            assert row is not None
+            row.received_at = now() - timedelta(seconds=seconds)
+            row.next_attempt_at = now()
+            if row.signalled_at is not None:
+                row.signalled_at = row.received_at
+
+
+@pytest.fixture
+async def desk(store: Store, temporal: FakeTemporal) -> Desk:
+    await make_current(store, WidgetListener(domain="acme.example"))
+    return Desk(store, temporal)
+
+
+def said(text: str = "Hello", id: str = "m1", conversation: str = "c1", origin: str | None = PAGE) -> Inbound:
+    surface = ChatWidget(config=ChatWidgetConfig(convo_identifier=conversation, chat_user_id="u1"))
+    return Inbound(
+        kind="message",
+        dedupe_key=f"widget:{conversation}:{id}",
+        surface=surface,
+        happening=Happening(surface=surface.type),
+        remote_id=id,
+        text=text,
+        user="u1",
+        origin=origin,
+    )
+
+
+async def test_the_first_message_makes_a_session_and_is_signalled_with_its_text(desk: Desk) -> None:
+    accepted = await desk.routing.take_in(said("How do I log in?"))
+    assert accepted.session_id is not None
+    assert desk.told == [accepted.session_id]
+    assert desk.pokes == ["widget:c1"]
+    assert await desk.delivery.deliver(accepted.session_id)
+    [(workflow, id, start)] = desk.temporal.started
+    assert (workflow, id) == ("support", f"session-{accepted.session_id}")
+    assert isinstance(start, SessionStart)
+    [(_, envelope)] = desk.temporal.signals
+    assert envelope.message is not None
+    assert (envelope.message.text, envelope.message.chat_id) == ("How do I log in?", accepted.chat_id)
+    assert (envelope.inbox_id, envelope.trigger) == (accepted.inbox_id, AllMessages())
+    assert envelope.listens_to == [AllMessages()]
+    assert envelope.message.user_identifier == "u1"
+    assert (await desk.row(accepted.inbox_id)).signalled_at is not None
+
+
+async def test_five_times_the_same_message_is_one(desk: Desk) -> None:
+    answers = [await desk.routing.take_in(said()) for _ in range(5)]
+    assert len({(a.inbox_id, a.session_id, a.chat_id) for a in answers}) == 1
+    assert [a.repeated for a in answers] == [False, True, True, True, True]
+    session_id = answers[0].session_id
+    assert session_id is not None
+    await asyncio.gather(*(desk.delivery.deliver(session_id) for _ in range(5)))
+    assert len(desk.temporal.signals) == 1
+    async with desk.store.read() as db:
+        assert len(await messages.feed(db, "widget:c1", 0)) == 1
+
+
+async def test_many_at_once_are_one_session_and_stay_in_order(desk: Desk) -> None:
+    taken = await asyncio.gather(*(desk.routing.take_in(said(f"text {n}", f"m{n}")) for n in range(20)))
+    assert len({accepted.session_id for accepted in taken}) == 1
+    session_id = taken[0].session_id
+    assert session_id is not None
+    await asyncio.gather(*(desk.delivery.deliver(session_id) for _ in range(4)))
+    ids = [envelope.inbox_id for _, envelope in desk.temporal.signals]
+    assert ids == sorted(accepted.inbox_id for accepted in taken)
+
+
+async def test_where_nobody_listens_it_is_ignored_with_the_reason(desk: Desk) -> None:
+    accepted = await desk.routing.take_in(said(origin="https://elsewhere.example"))
+    assert (accepted.ignored, accepted.session_id) == (NO_LISTENER, None)
+    assert desk.told == []
+    row = await desk.row(accepted.inbox_id)
+    assert (row.outcome, row.reason) == ("ignored", NO_LISTENER)
+
+
+async def test_a_closed_session_keeps_the_message_and_is_not_told(desk: Desk) -> None:
+    first = await desk.routing.take_in(said())
+    assert first.session_id is not None
+    async with desk.store.begin() as db:
+        await sessions.update(db, first.session_id, phase="closed")
+    second = await desk.routing.take_in(said("One more thing", "m2"))
+    assert (second.ignored, second.session_id) == (CLOSED, first.session_id)
+    assert desk.told == [first.session_id]
+    async with desk.store.read() as db:
+        shown = [message.text for _, message in await messages.feed(db, "widget:c1", 0)]
+    assert shown == ["Hello", "One more thing"]
+
+
+async def test_a_session_that_closed_meanwhile_is_the_same(desk: Desk) -> None:
+    accepted = await desk.routing.take_in(said())
+    assert accepted.session_id is not None
+    desk.temporal.problem = lambda id: WorkflowAlreadyStartedError(id, "support")
+    await desk.delivery.deliver(accepted.session_id)
+    row = await desk.row(accepted.inbox_id)
+    assert (row.outcome, row.reason) == ("ignored", CLOSED)
+
+
+async def test_while_temporal_is_down_rows_wait_and_go_out_when_it_is_back(desk: Desk) -> None:
+    desk.temporal.problem = down
+    taken = [await desk.routing.take_in(said(conversation=f"c{n}")) for n in range(5)]
+    for accepted in taken:
+        assert accepted.session_id is not None
+        assert not await desk.delivery.deliver(accepted.session_id)
+    assert (await desk.row(taken[0].inbox_id)).signalled_at is None
+    desk.temporal.problem = lambda id: None
+    for accepted in taken:
+        await desk.age(accepted.inbox_id)
+    await desk.sweeper.redeliver()
+    assert {envelope.inbox_id for _, envelope in desk.temporal.signals} == {a.inbox_id for a in taken}
+
+
+async def test_fresh_rows_are_left_to_who_took_them_in(desk: Desk) -> None:
+    await desk.routing.take_in(said())
+    await desk.sweeper.redeliver()
+    assert desk.temporal.signals == []
+
+
+async def test_of_two_gateways_one_sweeps(desk: Desk) -> None:
+    accepted = await desk.routing.take_in(said())
+    other = Sweeper(desk.store, desk.temporal, desk.delivery)
+    await other.redeliver()
+    await desk.age(accepted.inbox_id)
+    await desk.sweeper.redeliver()
+    assert desk.temporal.signals == []
+    await other.redeliver()
+    assert len(desk.temporal.signals) == 1
+
+
+async def test_what_temporal_refuses_for_good_ends_ignored(desk: Desk) -> None:
+    accepted = await desk.routing.take_in(said())
+    assert accepted.session_id is not None
+    desk.temporal.problem = rpc_error(RPCStatusCode.INVALID_ARGUMENT, "blob size exceeds limit")
+    for _ in range(13):
+        await desk.delivery.deliver(accepted.session_id)
+    row = await desk.row(accepted.inbox_id)
+    assert row.outcome == "ignored"
+    assert "blob size" in row.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (WorkflowAlreadyStartedError("session-1", "support"), "closed"),
+        (rpc_error(RPCStatusCode.NOT_FOUND, "workflow execution already completed")(""), "closed"),
+        (rpc_error(RPCStatusCode.NOT_FOUND, "workflow not found for ID: session-1")(""), "absent"),
+        (rpc_error(RPCStatusCode.NOT_FOUND, "Namespace default is not found.")(""), "down"),
+        (rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "workflow is closing")(""), "busy"),
+        (rpc_error(RPCStatusCode.UNAVAILABLE, "")(""), "down"),
+        (rpc_error(RPCStatusCode.INVALID_ARGUMENT, "")(""), "refused"),
+        (RuntimeError("Failed client connect"), "down"),
+        (TypeError("cannot encode"), "refused"),
+    ],
+)
+def test_what_an_error_means(error: Exception, kind: str) -> None:
+    assert failure_of(error).kind == kind
+
+
+def test_waits_grow_but_not_while_temporal_is_down() -> None:
+    assert [retry_in(Failure("busy", ""), n).total_seconds() for n in (0, 1, 2, 20)] == [0.5, 1, 2, 60]
+    assert retry_in(Failure("down", ""), 20).total_seconds() == 1
+
+
+async def signalled(desk: Desk, inbound: Inbound) -> tuple[int, int]:
+    accepted = await desk.routing.take_in(inbound)
+    assert accepted.session_id is not None
+    await desk.delivery.deliver(accepted.session_id)
+    return accepted.inbox_id, accepted.session_id
+
+
+async def test_the_session_is_asked_for_outcomes_it_has_not_reported(desk: Desk) -> None:
+    row_id, session_id = await signalled(desk, said())
+    desk.temporal.outcomes[f"session-{session_id}"] = [Outcome(inbox_id=row_id, outcome="handled")]
+    await desk.sweeper.account()
+    assert (await desk.row(row_id)).outcome is None  # too fresh to ask
+    await desk.age(row_id)
+    await desk.sweeper.account()
+    assert (await desk.row(row_id)).outcome == "handled"
+
+
+async def test_a_silent_session_is_asked_less_and_less_often(desk: Desk) -> None:
+    row_id, _ = await signalled(desk, said())
+    await desk.age(row_id)
+    for _ in range(50):
+        await desk.sweeper.account()
+    assert len(desk.temporal.queries) == 1
+
+
+async def test_an_event_that_a_session_ended_upon_is_ignored_with_the_reason(desk: Desk) -> None:
+    row_id, session_id = await signalled(desk, said())
+    await desk.age(row_id)
+    desk.temporal.running[f"session-{session_id}"] = WorkflowExecutionStatus.COMPLETED
+    await desk.sweeper.account()
+    row = await desk.row(row_id)
+    assert (row.outcome, row.reason) == ("ignored", "the session ended before it read this")
+
+
+async def test_a_session_that_temporal_lost_is_told_again(desk: Desk) -> None:
+    row_id, session_id = await signalled(desk, said())
+    await desk.age(row_id)
+    desk.temporal.running.clear()
+    desk.temporal.signals.clear()
+    await desk.sweeper.account()
+    await desk.sweeper.redeliver()
+    assert [(id, envelope.inbox_id) for id, envelope in desk.temporal.signals] == [(f"session-{session_id}", row_id)]
+
+
+async def asked(desk: Desk) -> tuple[int, Inbound]:
+    """A session that waits for a button, and a click on it."""
+    _, session_id = await signalled(desk, said())
+    async with desk.store.begin() as db:
+        message = await messages.add(db, session_id=session_id, author="assistant", text="Sure?")
+        await messages.post(
+            db, session_id=session_id, chat_id=message.id, surface_key="widget:c1", remote_id="e1", effect_key="e1"
+        )
+        await buttons.open_wait(
+            db,
+            session_id=session_id,
+            wait_id=1,
+            chat_id=message.id,
+            surface_key="widget:c1",
+            button_ids=["yes", "no"],
+            allowed_users=["u1"],
+        )
+    return session_id, click("yes")
+
+
+def click(button: str, user: str = "u1", conversation: str = "c1") -> Inbound:
+    return Inbound(
+        kind="button",
+        dedupe_key=f"{conversation}:click:{button}:{user}",
+        surface=ChatWidget(config=ChatWidgetConfig(convo_identifier=conversation)),
+        user=user,
+        wait_id=1,
+        button_id=button,
+    )
+
+
+async def test_the_first_click_wins_and_is_the_only_event(desk: Desk) -> None:
+    session_id, yes = await asked(desk)
+    assert (await desk.routing.take_in(click("yes", user="u2"))).click == "not_allowed"
+    assert (await desk.routing.take_in(click("maybe"))).click == "unknown"
+    assert (await desk.routing.take_in(click("yes", conversation="c2"))).click == "unknown"
+    async with desk.store.read() as db:
+        [_, (before, _)] = await messages.feed(db, "widget:c1", 0)
+    assert (await desk.routing.take_in(yes)).click == "won"
+    assert (await desk.routing.take_in(yes)).click == "won"  # the same click, sent again
+    assert (await desk.routing.take_in(click("no"))).click == "already"
+    await desk.delivery.deliver(session_id)
+    clicks = [envelope for _, envelope in desk.temporal.signals if envelope.kind == "button"]
+    assert [(e.wait_id, e.button_id, e.user) for e in clicks] == [(1, "yes", "u1")]
+    async with desk.store.read() as db:
+        [_, (after, _)] = await messages.feed(db, "widget:c1", 0)
+    assert after.seq > before.seq  # open streams show at once that it is decided
+
+
+async def test_a_wait_that_ended_says_so(desk: Desk) -> None:
+    session_id, yes = await asked(desk)
+    async with desk.store.begin() as db:
+        await buttons.end(db, session_id, [1], "expired")
+    assert (await desk.routing.take_in(yes)).click == "ended"
+
+
+async def test_edits_and_deletions_change_the_message_and_are_events(desk: Desk) -> None:
+    _, session_id = await signalled(desk, said("Helo"))
+    edit = said("Hello").model_copy(update={"kind": "edit", "dedupe_key": "e1"})
+    same = edit.model_copy(update={"dedupe_key": "e2"})
+    unknown = edit.model_copy(update={"dedupe_key": "e3", "remote_id": "nobody"})
+    assert (await desk.routing.take_in(edit)).ignored == ""
+    assert (await desk.routing.take_in(same)).ignored == "the text stayed the same"
+    assert "not in the record" in (await desk.routing.take_in(unknown)).ignored
+    gone = said().model_copy(update={"kind": "delete", "dedupe_key": "e4"})
+    assert (await desk.routing.take_in(gone)).ignored == ""
+    await desk.delivery.deliver(session_id)
+    assert [envelope.kind for _, envelope in desk.temporal.signals] == ["message", "edit", "delete"]
+    async with desk.store.read() as db:
+        [(_, message)] = await messages.feed(db, "widget:c1", 0)
+    assert message.text == "Hello"
+    assert message.deleted_at is not None
+
+
+async def test_our_own_message_that_comes_back_is_no_event(desk: Desk) -> None:
+    await make_current(desk.store, SlackListener(team_id="T", default_trigger=AllMessages()), name="on_slack")
+    surface = SlackThread(config=SlackThreadConfig(bot_conn_token="x", team_id="T", channel="C", thread_ts="1"))
+    _, session_id = await signalled(desk, said())
+    async with desk.store.begin() as db:
+        await effects.start(db, "1:1", session_id, "surfaces.post_message", "slack:T:C:1")
+        await effects.finish(db, "1:1", remote_id="99.1")
+    echo = Inbound(
+        kind="message",
+        dedupe_key="slack:99.1",
+        surface=surface,
+        happening=Happening(surface=surface.type),
+        remote_id="99.1",
+        text="An answer",
+    )
+    assert (await desk.routing.take_in(echo)).ignored == "the engine wrote this itself"
+
+
+async def test_nothing_is_unaccounted_in_the_end(desk: Desk) -> None:
+    row_id, session_id = await signalled(desk, said())
+    desk.temporal.outcomes[f"session-{session_id}"] = [Outcome(inbox_id=row_id, outcome="handled")]
+    await desk.routing.take_in(said(id="m2", origin="https://elsewhere.example", conversation="c9"))
+    await desk.age(row_id)
+    await desk.sweeper.account()
+    async with desk.store.read() as db:
+        assert await inbox.count_unaccounted(db) == 0
