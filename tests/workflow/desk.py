@@ -94,8 +94,8 @@ class Desk:
     def activities(self) -> list[Callable[..., Any]]:
         """All activities a session may call."""
         return [
-            self.answer, self.post_message, self.tag, self.apply_tag, self.categorize, self.report,
-            self.relay, self.may_upgrade, self.create_slack_thread,
+            self.answer, self.stream_answer, self.summarize, self.post_message, self.tag, self.apply_tag,
+            self.categorize, self.report, self.relay, self.may_upgrade, self.create_slack_thread,
         ]  # fmt: skip
 
     async def _begin(self, call: Call[Any]) -> None:
@@ -111,7 +111,23 @@ class Desk:
         if text == "model is down":
             raise ApplicationError("the model is down", type="ModelError", non_retryable=True)
         chat_id = self.record(f"answer to {text}", call.key)
-        return AssistantChatMessage(text=self.texts[chat_id], chat_id=chat_id, category=AnswerCategory.ANSWERED)
+        category = AnswerCategory.UNANSWERED if "unanswerable" in text else AnswerCategory.ANSWERED
+        return AssistantChatMessage(text=self.texts[chat_id], chat_id=chat_id, category=category)
+
+    @activity.defn(name=ops.StreamAnswer.name)
+    async def stream_answer(self, call: Call[ops.StreamAnswer]) -> AssistantChatMessage:
+        answer = await self.answer(
+            Call[ops.Answer](**(dict(call) | {"operation": ops.Answer(question=call.operation.question)}))
+        )
+        if f"{call.key} posted" not in self._done:
+            self._done[f"{call.key} posted"] = True
+            self.posts.append((call.handler, answer.text))
+        return answer
+
+    @activity.defn(name=ops.Summarize.name)
+    async def summarize(self, call: Call[ops.Summarize]) -> str:
+        await self._begin(call)
+        return "a summary"
 
     @activity.defn(name=ops.PostMessage.name)
     async def post_message(self, call: Call[ops.PostMessage]) -> ops.Posted:
@@ -239,7 +255,7 @@ def published(module: str, entrypoint: str, *tasks: str, build_id: str = "test")
 async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
     """Asks until `condition` holds: for what only the server can say, such as visibility."""
     async with asyncio.timeout(seconds):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - the server has no event to wait for
             await asyncio.sleep(0.05)
 
 

@@ -1,0 +1,33 @@
+"""Recorded conversations replay with today's code; a changed handler does not, and the message says where."""
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.workflow import NondeterminismError
+
+from tests.replay.cases import CASES, CHANGED, EXAMPLES, HISTORIES, Case
+from worker.session.hosting import Published, prepare, session_replayer
+
+pytestmark = pytest.mark.workflow
+
+
+async def replay(case: Case, published: Published) -> Exception | None:
+    prepare(published)
+    text = (HISTORIES / f"{case.name}.json").read_text()
+    history = WorkflowHistory.from_json("session-1", text)
+    result = await session_replayer(published).replay_workflow(history, raise_on_replay_failure=False)
+    return result.replay_failure
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_a_recorded_conversation_replays(case: Case) -> None:
+    assert await replay(case, case.published(EXAMPLES)) is None
+
+
+async def test_a_changed_handler_fails_and_the_message_names_the_call() -> None:
+    case = CASES[0]
+    published = Case(case.name, "changed_handler", case.handlers, case.script).published(CHANGED)
+    renamed = Published(case.module, "changed", published.directory, published.entrypoint, [])
+    failure = await replay(case, renamed)
+    assert isinstance(failure, NondeterminismError)
+    assert "answers.stream_answer" in str(failure)
+    assert "tagging.apply_tag" in str(failure)
