@@ -8,9 +8,8 @@ from tests.replay.cases import CASES, HISTORIES, Case
 from tests.temporal_server import dev_server
 from tests.workflow.desk import open_desk
 
-
-_WHO = re.compile(r'"identity": "[^"]*"')
-"""Names of machines say nothing about a conversation."""
+_WHO = re.compile(r'"\d+@[^"]*"')
+"""Process ids and names of machines say nothing about a conversation."""
 
 
 async def record(case: Case) -> None:
@@ -21,7 +20,7 @@ async def record(case: Case) -> None:
         history = await talk.handle.fetch_history()
     path = HISTORIES / f"{case.name}.json"
     text = json.dumps(json.loads(history.to_json()), indent=1)
-    path.write_text(_WHO.sub('"identity": "recorder"', text) + "\n")
+    path.write_text(_WHO.sub('"recorder"', text) + "\n")
     print(f"{path.name}: {len(history.events)} events")
 
 
