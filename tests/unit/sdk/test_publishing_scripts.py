@@ -263,9 +263,3 @@ def test_a_byte_order_mark_is_left_out(api: Api, python: Run, tmp_path: Path) ->
     (tmp_path / "desk.py").write_text(SCRIPT, encoding="utf-8-sig")
     assert python("desk.py", cwd=tmp_path).returncode == 0
     assert api.asked[0].bundle.files["desk.py"] == SCRIPT
-
-
-def test_importing_the_sdk_imports_nothing_heavy(python: Run, tmp_path: Path) -> None:
-    heavy = ["aiohttp", "greenlet", "httpx", "rich", "sqlalchemy", "temporalio", "typer"]
-    program = f"import runllm, sys\nprint([name for name in {heavy} if name in sys.modules])"
-    assert python("-c", program, cwd=tmp_path).stdout == "[]\n"

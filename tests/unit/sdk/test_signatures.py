@@ -159,16 +159,6 @@ def test_enumerations_have_the_documented_members() -> None:
     assert {kind.name for kind in runllm.MessageType} == {"ASSISTANT", "USER"}
 
 
-def test_all_public_names_are_listed_in_order() -> None:
-    assert runllm.__all__ == sorted(runllm.__all__)
-    public = {
-        name
-        for name, value in vars(runllm).items()
-        if not name.startswith("_") and name != "VERSION" and not inspect.ismodule(value)
-    }
-    assert public == set(runllm.__all__) - {"__version__"}
-
-
 @pytest.mark.parametrize("owner", [Agent, Client, entrypoint, task])
 def test_public_docstrings_say_everything(owner: Any) -> None:
     documented = (
