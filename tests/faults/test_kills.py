@@ -1,0 +1,62 @@
+"""Any process may be killed in the middle of a turn: each message is answered exactly once, and accounted for.
+
+`RUNLLM_KILLS` says how often each process is killed; 20 is what `make test-faults` does.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.engine import Engine, Victim, running
+from tests.faults.visitor import Visitor
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
+
+HERE = Path(__file__).parent
+KILLS = int(os.environ.get("RUNLLM_KILLS", "3"))
+VICTIMS: tuple[Victim, ...] = ("activity worker", "session host", "gateways", "temporal", "supervisor")
+ANSWER_SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine that serves `echoing`."""
+    home = tmp_path_factory.mktemp("engine") / "home"
+    script = str(HERE / "slow_script.json")
+    with running(home, "--no-example", RUNLLM_MODEL="scripted", RUNLLM_SCRIPT=script) as engine:
+        engine.wait(lambda: (home / "api_key").exists() and engine.api("/api/v1/workflows") is not None)
+        publish(engine, HERE / "echoing.py")
+        yield engine
+        assert engine.stop() == 0
+        assert engine.family() == []
+
+
+def publish(engine: Engine, script: Path) -> None:
+    """Publishes a workflow as its author would."""
+    environ = {**engine.environment, "RUNLLM_SERVER": engine.url, "RUNLLM_API_KEY": engine.api_key}
+    subprocess.run([sys.executable, str(script)], env=environ, check=True, timeout=90, stdout=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_a_killed_process_loses_nothing_and_doubles_nothing(engine: Engine, victim: Victim) -> None:
+    chance = random.Random(victim)
+    visitors = [Visitor(engine.url) for _ in range(2)]
+    for visitor in visitors:
+        visitor.open()
+    for kill in range(KILLS):
+        for number, visitor in enumerate(visitors):
+            visitor.ask(f"question {kill} of {victim} by {number}")
+        time.sleep(chance.uniform(0.0, 1.2))  # anywhere in the turn
+        engine.kill(victim)
+        for visitor in visitors:
+            visitor.read(2 * (kill + 1), ANSWER_SECONDS)
+    for visitor in visitors:
+        expected = [text for said in visitor.said for text in (f"the answer to {said}", f"after: the answer to {said}")]
+        assert visitor.answers() == expected
+    engine.wait(lambda: engine.api("/api/v1/accounting")["unaccounted"] == 0, 90, "accounting for every message")

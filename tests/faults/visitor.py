@@ -1,0 +1,83 @@
+"""A visitor with a chat widget on an unreliable line: it asks until it is heard, and reads until it has read all."""
+
+import json
+import time
+import uuid
+from typing import Any
+
+import httpx
+
+
+class Visitor:
+    """One conversation on the widget, over its public protocol."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._headers = {"Origin": "http://localhost"}
+        self._http = httpx.Client(timeout=10)
+        self.said: list[str] = []
+        self.shown: dict[str, dict[str, Any]] = {}
+        """What the page shows, by posting."""
+
+    def open(self) -> None:
+        """Gets a conversation."""
+        grant = self._until_heard("/widget/v1/conversations", {})
+        self._headers["Authorization"] = f"Bearer {grant['token']}"
+
+    def ask(self, text: str) -> None:
+        """Sends a message, again with the same id while nobody confirms it."""
+        self._until_heard("/widget/v1/messages", {"id": uuid.uuid4().hex, "text": text})
+        self.said.append(text)
+
+    def click(self, wait_id: int, button_id: str) -> dict[str, Any]:
+        """Clicks a button."""
+        return self._until_heard("/widget/v1/clicks", {"wait_id": wait_id, "button_id": button_id})
+
+    def answers(self) -> list[str]:
+        """What the assistant has said, in order."""
+        shown = sorted(self.shown.values(), key=lambda message: message["position"])
+        return [message["text"] for message in shown if message["author"] == "assistant"]
+
+    def read(self, count: int, seconds: float) -> list[str]:
+        """Reads the stream, reconnecting, until there are `count` answers or time is up. Returns the answers."""
+        deadline = time.monotonic() + seconds
+        while len(self.answers()) < count and time.monotonic() < deadline:
+            try:
+                self._read_once(count, deadline)
+            except httpx.HTTPError:
+                time.sleep(0.2)
+        return self.answers()
+
+    def buttons(self) -> list[dict[str, Any]]:
+        """Messages whose buttons can be clicked."""
+        return [message for message in self.shown.values() if message.get("wait_id") and message.get("buttons")]
+
+    def _read_once(self, count: int, deadline: float) -> None:
+        # From the beginning each time: what is shown twice has the same id, what is doubled has another.
+        timeout = httpx.Timeout(5.0, read=max(0.5, min(16.0, deadline - time.monotonic())))
+        with self._http.stream("GET", f"{self._url}/widget/v1/stream", headers=self._headers, timeout=timeout) as reply:
+            reply.raise_for_status()
+            kind = ""
+            for line in reply.iter_lines():
+                if line.startswith("event:"):
+                    kind = line.removeprefix("event:").strip()
+                elif line.startswith("data:") and kind in ("message", ""):
+                    message = json.loads(line.removeprefix("data:"))
+                    self.shown[message["id"]] = message
+                if len(self.answers()) >= count or time.monotonic() > deadline:
+                    return
+
+    def _until_heard(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                reply = self._http.post(self._url + path, json=body, headers=self._headers)
+                if reply.status_code < 500:
+                    reply.raise_for_status()
+                    heard: dict[str, Any] = reply.json()
+                    return heard
+            except httpx.TransportError:
+                pass
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{path} was not heard in 60 s")
+            time.sleep(0.1)
