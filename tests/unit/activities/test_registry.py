@@ -1,0 +1,65 @@
+"""Each operation has one activity: same name, takes the call of it, returns its result."""
+
+import typing
+from types import NoneType
+from typing import Any
+
+import pytest
+from temporalio import activity
+
+from gateways.wire import AskUpgrade, Call, Relay, Report, UpgradeAdvice
+from runllm import operations
+from runllm.operations import Operation
+from tests.unit.activities.conftest import Case
+from worker.activities.registry import activities
+from worker.session.calls import CALLS
+
+OPERATIONS = [
+    kind
+    for kind in vars(operations).values()
+    if isinstance(kind, type) and issubclass(kind, Operation) and "name" in vars(kind)
+]
+
+OTHERS = {
+    "surfaces.relay": (Relay, NoneType),
+    "session.report": (Report, NoneType),
+    "deployments.may_upgrade": (AskUpgrade, UpgradeAdvice),
+}
+
+
+def result_of(kind: type[Operation[Any]]) -> Any:
+    """The `R` of `Operation[R]`."""
+    (base,) = [one for one in kind.__mro__ if getattr(one, "__pydantic_generic_metadata__", {}).get("args")]
+    (result,) = base.__pydantic_generic_metadata__["args"]
+    return result if result is not None else NoneType
+
+
+@pytest.fixture
+def signatures(case: Case) -> dict[str, tuple[Any, Any]]:
+    found = {}
+    for function in activities(case.context):
+        definition = activity._Definition.must_from_callable(function)
+        hints = typing.get_type_hints(function)
+        assert definition.name is not None
+        assert definition.name not in found, f"two activities are called {definition.name}"
+        found[definition.name] = (hints["call"], hints["return"])
+    return found
+
+
+@pytest.mark.parametrize("kind", OPERATIONS, ids=lambda kind: kind.name)
+def test_each_operation_has_its_activity(signatures: dict[str, tuple[Any, Any]], kind: type[Operation[Any]]) -> None:
+    assert signatures[kind.name] == (Call[kind], result_of(kind))  # type: ignore[valid-type]
+
+
+def test_there_are_no_others(signatures: dict[str, tuple[Any, Any]]) -> None:
+    expected = {kind.name for kind in OPERATIONS} | set(OTHERS)
+    assert set(signatures) == expected
+    for name, (operation, result) in OTHERS.items():
+        assert signatures[name] == (Call[operation], result)  # type: ignore[valid-type]
+
+
+def test_sessions_call_what_there_is(signatures: dict[str, tuple[Any, Any]]) -> None:
+    for operation, policy in CALLS.items():
+        if policy.activity in signatures:
+            assert signatures[policy.activity] == (Call[operation], policy.result)  # type: ignore[valid-type]
+    assert set(signatures) <= {policy.activity for policy in CALLS.values()}
