@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 from temporalio.client import Client
-from temporalio.testing import WorkflowEnvironment
 from temporalio.workflow import NondeterminismError
 
 from tests.temporal_server import dev_server, time_skipping_server
@@ -45,27 +44,27 @@ async def test_a_spinning_handler_does_not_disturb_its_neighbours(client: Client
         await desk.until(lambda: ("breaks", "fine: and you") in desk.posts, 30)
 
 
-async def test_a_long_session_continues_as_new_and_forgets_nothing(environment: WorkflowEnvironment) -> None:
+async def test_a_long_session_continues_as_new_and_forgets_nothing() -> None:
     settings = ("limit.historyCount.suggestContinueAsNew=60",)
-    async with dev_server(*settings) as small:
-        async with open_desk(small.client, published("front", "moves", "second", "third")) as desk:
-            talk = desk.session()
-            await talk.say("a", event_id="first")
-            await desk.until_posted("first")
-            first_run = (await talk.handle.describe()).run_id
-            for i in range(40):
-                await talk.send(kind="feedback", event_id=f"f{i}")
-                await talk.handle.query("outcomes")
-            async with asyncio.timeout(30):
-                while (await talk.handle.describe()).run_id == first_run:
-                    await talk.send(kind="feedback")
-            await talk.say("a", event_id="first")  # known from the earlier run: forgotten duplicates would answer again
-            await talk.say("b")
-            await desk.until_posted("first", "second: b", "tags: ['urgent']")
-            await talk.say("c")
-            await desk.until_posted("first", "second: b", "tags: ['urgent']", "third: c ['urgent']")
-            keys = [call.key for call in desk.calls]
-            assert len(keys) == len(set(keys))
+    version = published("front", "moves", "second", "third")
+    async with dev_server(*settings) as small, open_desk(small.client, version) as desk:
+        talk = desk.session()
+        await talk.say("a", event_id="first")
+        await desk.until_posted("first")
+        first_run = (await talk.handle.describe()).run_id
+        for i in range(40):
+            await talk.send(kind="feedback", event_id=f"f{i}")
+            await talk.handle.query("outcomes")
+        async with asyncio.timeout(30):
+            while (await talk.handle.describe()).run_id == first_run:
+                await talk.send(kind="feedback")
+        await talk.say("a", event_id="first")  # known from the earlier run: forgotten duplicates would answer again
+        await talk.say("b")
+        await desk.until_posted("first", "second: b", "tags: ['urgent']")
+        await talk.say("c")
+        await desk.until_posted("first", "second: b", "tags: ['urgent']", "third: c ['urgent']")
+        keys = [call.key for call in desk.calls]
+        assert len(keys) == len(set(keys))
 
 
 async def test_silence_of_a_day_runs_the_other_handler() -> None:
