@@ -11,9 +11,9 @@ import httpx
 class Visitor:
     """One conversation on the widget, over its public protocol."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, origin: str = "http://localhost") -> None:
         self._url = url
-        self._headers = {"Origin": "http://localhost"}
+        self._headers = {"Origin": origin}
         self._http = httpx.Client(timeout=10)
         self.said: list[str] = []
         self.shown: dict[str, dict[str, Any]] = {}
@@ -51,6 +51,10 @@ class Visitor:
     def buttons(self) -> list[dict[str, Any]]:
         """Messages whose buttons can be clicked."""
         return [message for message in self.shown.values() if message.get("wait_id") and message.get("buttons")]
+
+    def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        """Posts once, and returns whatever comes back."""
+        return self._http.post(self._url + path, json=body, headers=self._headers)
 
     def _read_once(self, count: int, deadline: float) -> None:
         # From the beginning each time: what is shown twice has the same id, what is doubled has another.
