@@ -118,12 +118,9 @@ def _read(path: Path) -> str:
 def _parse(text: str, path: Path) -> ast.Module:
     try:
         return ast.parse(text, filename=str(path))
-    except SyntaxError as error:
-        raise PublishError(
-            f"{path}, line {error.lineno}: {error.msg}. The workflow imports this file: repair it"
-        ) from None
-    except ValueError as error:  # Python 3.11: null bytes
-        raise PublishError(f"{path} is no Python source ({error}). The workflow imports this file: repair it") from None
+    except (SyntaxError, ValueError) as error:  # ValueError: null bytes, in early releases of Python 3.11
+        line, what = getattr(error, "lineno", 1), getattr(error, "msg", error)
+        raise PublishError(f"{path}, line {line}: {what}. The workflow imports this file: repair it") from None
 
 
 def _imported(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[str]:
@@ -137,8 +134,6 @@ def _imported(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[st
                 if package:
                     yield package
                     yield from (f"{package}.{alias.name}" for alias in names if alias.name != "*")
-                elif package == "":
-                    yield from (alias.name for alias in names)
             case ast.Call(
                 func=ast.Name(id="import_module" | "__import__") | ast.Attribute(attr="import_module"),
                 args=[ast.Constant(value=str(name)), *_],

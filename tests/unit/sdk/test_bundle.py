@@ -44,7 +44,7 @@ def test_a_package_travels_with_its_init_files(load: Load) -> None:
             "shop/desk/main.py": HEAD + "from .. import prices\nfrom . import texts as t, MISSING_IS_FINE\n" + ANSWER,
             "shop/desk/__init__.py": "MISSING_IS_FINE = 1\n",
             "shop/desk/texts.py": "import shop.late, os.path\n",
-            "shop/late.py": "",
+            "shop/late.py": "def too_far_up():\n    from ..above import x\n",
             "shop/prices.py": "",
             "shop/unused.py": "",
         },
