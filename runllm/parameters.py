@@ -95,8 +95,8 @@ def _extra(function: Handler) -> list[_Parameter]:
 
 
 def _read(function: Handler, parameter: inspect.Parameter) -> _Parameter:
-    annotation = _evaluated(function, parameter.annotation)
-    kinds = _kinds(annotation)
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    kinds = _kinds(parameter.annotation, {**_SURFACES, **names})
     return _Parameter(
         name=parameter.name,
         annotation=_text(parameter.annotation),
@@ -106,13 +106,10 @@ def _read(function: Handler, parameter: inspect.Parameter) -> _Parameter:
     )
 
 
-def _evaluated(function: Handler, annotation: Any) -> Any:
-    """An annotation that is text, as `from __future__ import annotations` makes them, turned into what it means."""
-    if not isinstance(annotation, str):
-        return annotation
-    names = getattr(inspect.unwrap(function), "__globals__", {})
+def _evaluated(annotation: str, names: dict[str, Any]) -> Any:
+    """What an annotation that is text means: `from __future__ import annotations` makes all of them text."""
     try:
-        return eval(annotation, {**_SURFACES, **names})
+        return eval(annotation, names)
     except Exception:  # some names exist for type checkers only: then the surfaces that it mentions have to do
         return _mentioned(annotation)
 
@@ -129,19 +126,22 @@ def _mentioned(annotation: str) -> Any:
     return Union[tuple([*kinds, *[None] * is_optional])] if kinds else Any  # noqa: UP007 - made from a list
 
 
-def _kinds(annotation: Any) -> tuple[type, ...]:
+def _kinds(annotation: Any, names: dict[str, Any]) -> tuple[type, ...]:
     """The kinds of surfaces that fit, with NoneType where None does."""
+    if isinstance(annotation, str | typing.ForwardRef):
+        text = annotation if isinstance(annotation, str) else annotation.__forward_arg__
+        annotation = _evaluated(text, names)
     if annotation is None:
         return (type(None),)
     if annotation in (inspect.Parameter.empty, Any, object):
         return _ANY
     if hasattr(annotation, "__value__"):  # type Thread = SlackThread | DiscordThread
-        return _kinds(annotation.__value__)
+        return _kinds(annotation.__value__, names)
     origin = typing.get_origin(annotation)
     if origin in (Union, types.UnionType):
-        return tuple(kind for part in typing.get_args(annotation) for kind in _kinds(part))
+        return tuple(kind for part in typing.get_args(annotation) for kind in _kinds(part, names))
     if origin is typing.Annotated:
-        return _kinds(typing.get_args(annotation)[0])
+        return _kinds(typing.get_args(annotation)[0], names)
     wanted = origin or annotation
     if not isinstance(wanted, type):
         return _ANY
