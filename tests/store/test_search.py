@@ -177,5 +177,5 @@ async def test_of_a_large_knowledge_base_only_rare_words_are_searched(
 async def test_a_question_may_be_very_long(db: AsyncSession, source: KnowledgeSource) -> None:
     words = [f"word{number}" for number in range(1000)]
     await _put(db, source, "a.md", "Other", " ".join(words), "A webhook.")
-    found = await _found(db, source, *words, "webhook", *(f"unheard{number}" for number in range(2000)))
+    found = await _found(db, source, "webhook", *words, *(f"unheard{number}" for number in range(2000)))
     assert len(found) == 2
