@@ -220,7 +220,7 @@ class Rehearsal:
         trigger = first_that_fires(triggers, happening)
         if stage.phase == "mirroring" and message is not None and key in map(surface_key, stage.mirror):
             for other in stage.mirror:
-                if surface_key(other) != key:
+                if happening.is_message and surface_key(other) != key:  # reactions are not mirrored
                     self._behind.post(message, other)
         elif stage.phase != "listening":
             self._behind.lines.append("(no handler runs: the session is over)")

@@ -72,6 +72,15 @@ def type_alias_read(agent: Agent, event: Event, thread: Read) -> None: ...
 
 
 def model(agent: Agent, event: Event, place: BaseModel) -> None: ...
+
+
+class WithData(Protocol):
+    config: Any
+
+
+def protocol_with_data(agent: Agent, event: Event, place: WithData) -> None: ...
+
+
 def protocol(agent: Agent, event: Event, place: Linked) -> None: ...
 def not_a_class(agent: Agent, event: Event, place: "Callable[..., None] | 3") -> None: ...
 def unreadable(agent: Agent, event: Event, place: "a thread, please") -> None: ...  # noqa: F722
@@ -108,6 +117,7 @@ BOUND: dict[str, tuple[Callable[..., Any], Sequence[ChatSurface], dict[str, Chat
     "type alias, read": (type_alias_read, [W1, S1], {"thread": S1}),
     "a base class": (model, [S1], {"place": S1}),
     "a protocol says nothing": (protocol, [W1], {"place": W1}),
+    "a protocol with data says nothing": (protocol_with_data, [W1], {"place": W1}),
     "no class says nothing": (not_a_class, [W1], {"place": W1}),
     "unreadable text says nothing": (unreadable, [W1], {"place": W1}),
     "a name for type checkers only": (only_checked, [W1], {"place": W1}),
