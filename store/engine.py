@@ -43,15 +43,15 @@ class Store:
             StoreError: Nothing at that address can be used.
         """
         address = database_url(url)
-        store = cls(address, *_engines(address))
         try:
-            await store._prepare(migrate)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            await store.close()
+            store = cls(address, *_engines(address))
+            try:
+                await store._prepare(migrate)
+            except BaseException:
+                await store.close()
+                raise
+        except (SQLAlchemyError, OSError) as error:
             raise StoreError(_unusable(address, error)) from error
-        except BaseException:
-            await store.close()
-            raise
         return store
 
     @asynccontextmanager

@@ -61,6 +61,13 @@ async def test_a_database_that_the_server_does_not_have_is_named(postgresql_serv
         await Store.open(postgresql_server.format(name="nowhere"))
 
 
+@pytest.mark.parametrize("path", ["", "/file/runllm.db"])
+async def test_a_place_where_no_file_can_be_is_named(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=re.escape(f"{tmp_path}{path} cannot be used")):
+        await Store.open(f"sqlite:///{tmp_path}{path}")
+
+
 async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database " * 100)
     with pytest.raises(StoreError, match=r"notes\.txt.* not a database"):
