@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Optional, Protocol, Union
+from typing import TYPE_CHECKING, Annotated, Any, Optional, Protocol, TypeVar, Union
 
 import pytest
 from pydantic import BaseModel
@@ -34,6 +34,7 @@ S2 = SlackThread(config=SlackThreadConfig(bot_conn_token="", team_id="T", channe
 Z1 = ZendeskTicket(config=ZendeskTicketConfig(subdomain="acme", id="1"))
 
 Place = TypeAliasType("Place", "SlackThread | DiscordThread")
+AnyPlace = TypeVar("AnyPlace")
 Read = TypeAliasType("Read", SlackThread | DiscordThread)
 Widget = ChatWidget
 
@@ -82,7 +83,7 @@ def protocol_with_data(agent: Agent, event: Event, place: WithData) -> None: ...
 
 
 def protocol(agent: Agent, event: Event, place: Linked) -> None: ...
-def not_a_class(agent: Agent, event: Event, place: "Callable[..., None] | 3") -> None: ...
+def not_a_class(agent: Agent, event: Event, place: AnyPlace) -> None: ...
 def unreadable(agent: Agent, event: Event, place: "a thread, please") -> None: ...  # noqa: F722
 def only_checked(agent: Agent, event: Event, place: "Thread") -> None: ...
 def mentions(agent: Agent, event: Event, place: "missing.SlackThread | Optional[Nowhere]") -> None: ...  # noqa: F821, UP045

@@ -1,0 +1,148 @@
+"""The examples in docstrings run: against a rehearsal, or where they publish, with publishing switched off."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+import textwrap
+from collections.abc import Iterator
+from datetime import timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import runllm
+import runllm.testing
+from runllm import (
+    AdminConsole,
+    Agent,
+    AnswerCategory,
+    ChatWidget,
+    Client,
+    DiscordThread,
+    Event,
+    SlackThread,
+    WidgetListener,
+    ZendeskTicket,
+    entrypoint,
+    task,
+)
+from runllm.testing import Rehearsal
+
+_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+_BUTTONS = [{"type": "buttons", "buttons": [{"id": "ok", "text": "OK"}]}]
+
+
+def modules() -> Iterator[ModuleType]:
+    """All public modules of the SDK: what is in it for customers, and not its command line."""
+    yield runllm
+    for found in pkgutil.walk_packages(runllm.__path__, "runllm."):
+        if found.name.split(".")[1] != "cli":
+            yield importlib.import_module(found.name)
+
+
+def documented() -> Iterator[tuple[str, str]]:
+    """Name and docstring of each module, and of all that it defines."""
+    for module in modules():
+        yield module.__name__, module.__doc__ or ""
+        for name, value in vars(module).items():
+            if getattr(value, "__module__", None) != module.__name__ or name.startswith("_"):
+                continue
+            yield f"{module.__name__}.{name}", inspect.getdoc(value) or ""
+            for member, inner in vars(value).items() if inspect.isclass(value) else ():
+                if not member.startswith("_"):
+                    yield f"{module.__name__}.{name}.{member}", inspect.getdoc(inner) or ""
+
+
+EXAMPLES = {
+    f"{name} {number}": textwrap.dedent(block)
+    for name, text in documented()
+    for number, block in enumerate(_BLOCK.findall(text), 1)
+}
+
+
+def find_customer(session_id: int) -> str:
+    return f"customer of session {session_id}"
+
+
+@task()
+def follow_up(agent: Agent, event: Event, widget: ChatWidget) -> None: ...
+
+
+@task()
+def ask_whether_it_helped(agent: Agent, event: Event) -> None: ...
+
+
+@entrypoint(listeners=[WidgetListener(domain="example.com")])
+def answer_questions(agent: Agent, event: Event) -> None:
+    assert isinstance(event.conversation.surface, ChatWidget)
+    agent.send_to_chat_widget(agent.answer(event.conversation), event.conversation.surface)
+
+
+def names_in(agent: Agent, event: Event) -> dict[str, Any]:
+    """What the examples take for granted."""
+    return {
+        **vars(runllm),
+        "Rehearsal": Rehearsal,
+        "agent": agent,
+        "event": event,
+        "answer": "It does.",
+        "widget": event.conversation.surface,
+        "console": AdminConsole.model_validate({"config": {"agent_id": 1, "convo_identifier": "c"}}),
+        "thread": agent.create_or_get_slack_thread(event.conversation, "T1", "C1"),
+        "ticket": agent.create_zendesk_ticket(event.conversation),
+        "client": Client(),
+        "answer_questions": answer_questions,
+        "follow_up": follow_up,
+        "ask_whether_it_helped": ask_whether_it_helped,
+        "find_customer": find_customer,
+        "timedelta": timedelta,
+        "talk": Rehearsal(answer_questions),
+    }
+
+
+@pytest.fixture(autouse=True)
+def _publishes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNLLM_LOADING", "1")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_runs(name: str) -> None:
+    ran: list[str] = []
+
+    @entrypoint(listeners=[WidgetListener(domain="example.com")])
+    def runs_it(agent: Agent, event: Event) -> None:
+        names = names_in(agent, event)
+        if "discord" in name:
+            names["thread"] = agent.create_discord_thread("1", "2")
+        ran.append(name)
+        exec(compile(EXAMPLES[name], name, "exec"), names)
+
+    talk = Rehearsal(runs_it, [follow_up, ask_whether_it_helped])
+    talk.will_answer("It does.", AnswerCategory.ANSWERED)
+    talk.will_summarize("Short.")
+    talk.will_learn("It ships in May.")
+    talk.will_categorize("other")
+    talk.will_tag()
+    talk.will_click("ok")
+    talk.say("Does it?")
+    assert ran == [name]
+
+
+def test_every_method_of_an_agent_and_a_client_has_an_example() -> None:
+    owners = {name.rpartition(" ")[0] for name in EXAMPLES}
+    for kind in (Agent, Client):
+        public = {name for name in vars(kind) if not name.startswith("_")}
+        assert {f"{kind.__module__}.{kind.__name__}.{name}" for name in public} <= owners
+
+
+def test_examples_are_found_in_modules_too() -> None:
+    assert {"runllm 1", "runllm.testing 1", "runllm.decorators.task 1"} <= set(EXAMPLES)
+    assert len(EXAMPLES) > 30
+
+
+@pytest.mark.parametrize("kind", [SlackThread, DiscordThread, ZendeskTicket, ChatWidget, AdminConsole])
+def test_every_public_noun_says_what_its_fields_are(kind: Any) -> None:
+    text = inspect.getdoc(kind) or ""
+    assert [name for name in kind.model_fields if f"    {name}: " not in text] == []
