@@ -1,6 +1,6 @@
 """How `Client.watch` shows the steps of a deployment: a line that changes on a terminal, plain lines elsewhere."""
 
-from typing import Literal, TextIO
+from typing import TextIO
 
 from pydantic import BaseModel
 
@@ -9,10 +9,10 @@ _CLEAR_LINE = "\r\x1b[2K"
 
 
 class Step(BaseModel):
-    """One step of a deployment, as the API tells it."""
+    """One step of a deployment, as the API tells it: a newer engine may have states that this client does not know."""
 
     step: str
-    state: Literal["running", "done", "failed", "skipped"]
+    state: str
     detail: str = ""
 
 
@@ -61,7 +61,7 @@ class Progress:
             if self._shown.get(step.step) == step:
                 continue
             self._shown[step.step] = step
-            text = f"  {_MARKS[step.state]} {step.step}" + (f": {step.detail}" if step.detail else "")
+            text = f"  {_MARKS.get(step.state, step.state)} {step.step}" + (f": {step.detail}" if step.detail else "")
             if step.state == "running" and self._is_terminal:
                 self._rewrite(text)
             else:

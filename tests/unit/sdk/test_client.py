@@ -288,6 +288,14 @@ def test_another_version_published_meanwhile_is_shown_as_such(
     )
 
 
+def test_a_state_of_a_newer_engine_is_shown_as_it_is(
+    client: Client, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.answer(DEPLOYMENT, looks(("loaded", "paused", "by hand"), status="current", finished=True))
+    client.watch("desk")
+    assert capsys.readouterr().out.endswith("\n  paused loaded: by hand\n")
+
+
 @pytest.mark.parametrize(
     ("steps", "error", "expected"),
     [
