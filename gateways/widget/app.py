@@ -19,6 +19,11 @@ from gateways.widget.inbound import bearer, claims_for, origin_of, surface_of
 PREFIX = "/widget/v1"
 STATIC = Path(__file__).parent / "static"
 
+_PUBLIC = {
+    "Cache-Control": "no-cache",
+    "Access-Control-Allow-Origin": "*",  # modules are fetched with CORS
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
 _READER = web.RequestKey("reader", str)
 """The page that may read the answer."""
 
@@ -134,6 +139,4 @@ async def script(request: web.Request) -> web.StreamResponse:
     file = STATIC / request.match_info["file"]
     if file.parent != STATIC or file.suffix not in (".js", ".css", ".svg") or not file.is_file():
         raise web.HTTPNotFound
-    return web.FileResponse(
-        file, headers={**HEADERS, "Cache-Control": "no-cache", "Cross-Origin-Resource-Policy": "cross-origin"}
-    )
+    return web.FileResponse(file, headers={**HEADERS, **_PUBLIC})
