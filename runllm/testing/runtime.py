@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NoReturn, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter
-from pydantic_core import to_json
 
 from runllm.arguments import button_ids
 from runllm.bridge.buttons import ButtonClicked
@@ -30,6 +29,8 @@ BUTTON_LIMIT = timedelta(days=30)
 
 STEP_ATTEMPTS = 3
 """How often the function of a step is tried, as in the engine."""
+
+_ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ class RehearsalRuntime:
         else:
             raise StepError(f"step {name!r} failed {STEP_ATTEMPTS} times: {failure}")
         self._behind.lines.append(f"step {name}")
-        result: T = TypeAdapter(_result_type(function)).validate_json(to_json(value))
+        result: T = TypeAdapter(_result_type(function)).validate_json(_ANYTHING.dump_json(value))
         return result
 
 

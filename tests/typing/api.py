@@ -315,3 +315,11 @@ def refused(agent: Agent, event: Event, thread: SlackThread, widget: ChatWidget)
     agent.step("find", find_customer, "seven")  # type: ignore[call-overload]
     Client().publish("name", plain_task)  # type: ignore[arg-type]
     entrypoint()  # type: ignore[call-arg]
+
+
+@task()  # type: ignore[arg-type]
+def takes_no_event(agent: Agent) -> None: ...
+
+
+@entrypoint(listeners=WIDGETS)  # type: ignore[arg-type]
+def takes_them_the_other_way_round(event: Event, agent: Agent) -> None: ...
