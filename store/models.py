@@ -137,7 +137,7 @@ class Version(Row):
     __table_args__ = (UniqueConstraint("workflow_id", "build_id"), {"sqlite_autoincrement": True})
     id: Mapped[int] = mapped_column(primary_key=True)
     workflow_id: Mapped[int] = mapped_column(ForeignKey("published_workflows.id"))
-    published_name: Mapped[str] = mapped_column(String(100))
+    published_name: Mapped[str] = mapped_column(String(100), index=True)
     """Name of its published workflow, which never changes."""
     build_id: Mapped[str] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(String(20), default="uploaded", index=True)
@@ -188,7 +188,11 @@ class Session(Row):
 
     __tablename__ = "sessions"
     # The number is the id of a Temporal workflow, so it may never be given out again, as SQLite otherwise would.
-    __table_args__ = (Index("ix_sessions_agent_phase", "agent_id", "phase"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("ix_sessions_agent_active", "agent_id", "active_at"),
+        Index("ix_sessions_agent_phase", "agent_id", "phase", "active_at"),
+        {"sqlite_autoincrement": True},
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
     published_name: Mapped[str] = mapped_column(String(100), index=True)
@@ -199,7 +203,7 @@ class Session(Row):
     last_seq: Mapped[int] = mapped_column(default=0)
     """Counter behind `Posting.seq`."""
     started_at: Mapped[datetime] = mapped_column(default=now)
-    active_at: Mapped[datetime] = mapped_column(default=now, index=True)
+    active_at: Mapped[datetime] = mapped_column(default=now)
     closed_at: Mapped[datetime | None]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr
+from sqlalchemy import URL
 
 
 class StoreSettings(BaseModel):
@@ -27,7 +28,8 @@ class StoreSettings(BaseModel):
     def from_env(cls, environ: Mapping[str, str]) -> "StoreSettings":
         """Reads RUNLLM_HOME, RUNLLM_DATABASE_URL and RUNLLM_SECRET; makes the secret's file where there is none."""
         home = Path(environ.get("RUNLLM_HOME") or ".runllm").absolute()
-        url = environ.get("RUNLLM_DATABASE_URL") or f"sqlite:///{home / 'runllm.db'}"
+        file = URL.create("sqlite", database=str(home / "runllm.db"))
+        url = environ.get("RUNLLM_DATABASE_URL") or file.render_as_string(hide_password=False)
         secret = environ.get("RUNLLM_SECRET") or ensure_secret(home / "secret")
         return cls(home=home, database_url=url, secret=SecretStr(secret))
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from store.engine import database_url
 from store.settings import StoreSettings, ensure_secret
 
 
@@ -12,6 +13,12 @@ def test_without_settings_everything_is_in_the_home_directory(tmp_path: Path, mo
     settings = StoreSettings.from_env({})
     assert settings.home == tmp_path / ".runllm"
     assert settings.database_url == f"sqlite:///{tmp_path}/.runllm/runllm.db"
+
+
+def test_a_home_directory_may_have_any_name(tmp_path: Path) -> None:
+    home = tmp_path / "a b?c#d%20"
+    settings = StoreSettings.from_env({"RUNLLM_HOME": str(home)})
+    assert database_url(settings.database_url).database == str(home / "runllm.db")
 
 
 def test_the_environment_decides(tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_sessions"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_sessions_active_at", "sessions", ["active_at"])
-    op.create_index("ix_sessions_agent_phase", "sessions", ["agent_id", "phase"])
+    op.create_index("ix_sessions_agent_active", "sessions", ["agent_id", "active_at"])
+    op.create_index("ix_sessions_agent_phase", "sessions", ["agent_id", "phase", "active_at"])
     op.create_index("ix_sessions_published_name", "sessions", ["published_name"])
     op.create_table(
         "documents",
@@ -242,6 +242,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("workflow_id", "build_id", name="uq_versions_workflow_id_build_id"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_versions_published_name", "versions", ["published_name"])
     op.create_index("ix_versions_status", "versions", ["status"])
     op.create_table(
         "button_waits",
