@@ -4,6 +4,15 @@ import json
 
 from runllm.errors import PublishError, RunLLMError, ServerError
 
+
+def standstill(name: str, step: str) -> ServerError:
+    """The error for a deployment that nobody gets on with."""
+    return ServerError(
+        f"The deployment of {name} has not moved since the step {step!r}. Look whether the worker runs: `runllm dev` "
+        "starts it, and so does `python -m worker`. The deployment goes on by itself then"
+    )
+
+
 _WITHOUT_WORDS = {
     409: "{name!r} listens where another published workflow does. Change the listener of one of them",
     413: "{name!r} is too large. Data does not belong into Python files",

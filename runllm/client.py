@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from runllm.api_errors import AwayError, not_an_engine, problem, unreachable
+from runllm.api_errors import AwayError, not_an_engine, problem, standstill, unreachable
 from runllm.bundle import collect
 from runllm.decorators import EntrypointWrapper, TaskWrapper
 from runllm.errors import PublishError, UsageError
@@ -26,6 +26,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _POLL_SECONDS = 0.25
 _OUTAGE_SECONDS = 20.0  # a server that is restarted in the middle of a deployment is back by then
+_STANDSTILL_SECONDS = 300.0  # no step takes so long without saying anything: nobody is at work
 
 
 class Client:
@@ -113,7 +114,8 @@ class Client:
 
         Raises:
             PublishError: The deployment failed; the text says at which step, and why.
-            ServerError: The engine could not be reached, or does not know the key or the name.
+            ServerError: The engine could not be reached, does not know the key or the name, or does not get on with
+                the deployment.
 
         Example:
             ```python
@@ -129,10 +131,15 @@ class Client:
             with self._connect() as http:
                 deployment = self._deployment(http, name)
                 progress.show(deployment)
+                moved = time.monotonic()
                 while not deployment.finished:
                     time.sleep(_POLL_SECONDS)
-                    deployment = self._deployment(http, name, patience=_OUTAGE_SECONDS)
+                    before, deployment = deployment, self._deployment(http, name, patience=_OUTAGE_SECONDS)
                     progress.show(deployment)
+                    if deployment != before:
+                        moved = time.monotonic()
+                    elif time.monotonic() - moved > _STANDSTILL_SECONDS:
+                        raise standstill(name, deployment.steps[-1].step if deployment.steps else "uploaded")
         finally:
             progress.close()
         if deployment.note:

@@ -362,3 +362,12 @@ def test_there_may_be_nothing_to_go_back_to(client: Client, api: Api) -> None:
     api.refuse(ROLLBACK, 404, "No version of 'desk' was current before this one.")
     with pytest.raises(ServerError, match="No version of 'desk' was current before"):
         client.rollback("desk")
+
+
+def test_a_deployment_that_nobody_gets_on_with_is_given_up(
+    client: Client, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runllm.client._STANDSTILL_SECONDS", 0.05)
+    api.answer(DEPLOYMENT, looks(("uploaded", "done")), looks(("uploaded", "done"), ("validated", "running")))
+    with pytest.raises(ServerError, match=r"desk has not moved since the step 'validated'.*`python -m worker`"):
+        client.watch("desk")
