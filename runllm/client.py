@@ -129,21 +129,15 @@ class Client:
         progress = Progress(sys.stdout)
         try:
             with self._connect() as http:
-                deployment = self._deployment(http, name)
-                progress.show(deployment)
-                moved = time.monotonic()
-                while not deployment.finished:
-                    time.sleep(_POLL_SECONDS)
-                    before, deployment = deployment, self._deployment(http, name, patience=_OUTAGE_SECONDS)
-                    progress.show(deployment)
-                    if deployment != before:
-                        moved = time.monotonic()
-                    elif time.monotonic() - moved > _STANDSTILL_SECONDS:
-                        raise standstill(name, deployment.steps[-1].step if deployment.steps else "uploaded")
+                deployment = self._followed(http, name, progress)
         finally:
             progress.close()
         if deployment.note:
             progress.line(deployment.note)
+        elif not deployment.finished:
+            progress.line(
+                f"{name}, build {deployment.build_id}, is live; conversations of an older build still end there"
+            )
         if deployment.status == "failed":
             raise PublishError(f"{name}, build {deployment.build_id}, was not deployed. {deployment.failure}")
 
@@ -169,6 +163,23 @@ class Client:
         with self._connect() as http:
             answer = self._call(http, "POST", f"/api/v1/workflows/{name}/rollback", name, body)
         print(f"{name} goes back to build {answer.get('build_id')}: client.watch({name!r}) follows its deployment")
+
+    def _followed(self, http: "httpx.Client", name: str, progress: Progress) -> Deployment:
+        """Shows a deployment until it is over; or live, while what it replaces takes its time."""
+        deployment = self._deployment(http, name)
+        progress.show(deployment)
+        moved = time.monotonic()
+        while not deployment.finished:
+            time.sleep(_POLL_SECONDS)
+            before, deployment = deployment, self._deployment(http, name, patience=_OUTAGE_SECONDS)
+            progress.show(deployment)
+            if deployment != before:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > _STANDSTILL_SECONDS:
+                if deployment.status == "current":
+                    break
+                raise standstill(name, deployment.steps[-1].step if deployment.steps else "uploaded")
+        return deployment
 
     def _deployment(self, http: "httpx.Client", name: str, patience: float = 0.0) -> Deployment:
         """How far a deployment is. A server that is away for a moment, as in a restart, is asked again."""

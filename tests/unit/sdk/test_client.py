@@ -371,3 +371,13 @@ def test_a_deployment_that_nobody_gets_on_with_is_given_up(
     api.answer(DEPLOYMENT, looks(("uploaded", "done")), looks(("uploaded", "done"), ("validated", "running")))
     with pytest.raises(ServerError, match=r"desk has not moved since the step 'validated'.*`python -m worker`"):
         client.watch("desk")
+
+
+def test_a_live_version_is_enough_where_the_old_one_takes_its_time(
+    client: Client, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("runllm.client._STANDSTILL_SECONDS", 0.05)
+    api.answer(DEPLOYMENT, looks(("current", "done"), ("drained", "running"), status="current"))
+    client.watch("desk")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "desk, build 0123456789ab, is live; conversations of an older build still end there"
