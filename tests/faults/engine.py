@@ -65,7 +65,8 @@ class Engine:
         return [pid for pid, arguments in self._family() if all(mark in arguments for mark in wanted)]
 
     def kill(self, victim: Victim) -> int:
-        """Kills one, as a machine that fails would."""
+        """Kills one, as a machine that fails would; one that is just being started again is waited for."""
+        self.wait(lambda: bool(self.pids(victim)), 30, f"the {victim} runs")
         pid = self.pids(victim)[0]
         os.kill(pid, signal.SIGKILL)
         return pid

@@ -92,7 +92,7 @@ def test_a_malformed_bundle(engine: Engine) -> None:
     answer = upload(engine, {"name": "broken", "files": {"a.py": 7}})
     assert answer.status_code == 422
     assert "files" in answer.json()["error"]["message"]
-    assert upload(engine, [1]).status_code == 422
+    assert upload(engine, [1]).status_code in (400, 422)
 
 
 def test_a_path_that_leaves_the_bundle(engine: Engine) -> None:
@@ -119,9 +119,7 @@ def test_a_syntax_error_in_a_file_of_the_customer(engine: Engine, tmp_path: Path
     (tmp_path / "prices.py").write_text("def price(:\n    return 1\n")
     path = script(tmp_path, "syntax", "from prices import price\nprice()")
     said = last_line(run(engine, path))
-    assert "prices.py" in said
-    assert "1" in said
-    assert "def price(:" in said
+    assert "prices.py, line 1: invalid syntax" in said.splitlines()[-1]
 
 
 def test_a_module_that_is_missing_on_the_worker(engine: Engine) -> None:
@@ -181,6 +179,6 @@ def test_a_message_of_five_megabytes(engine: Engine) -> None:
     visitor.open()
     reply = visitor.post("/widget/v1/messages", {"id": "large", "text": "x" * 5_000_000})
     assert reply.status_code == 413
-    assert "characters" in reply.json()["error"]["message"] or "KB" in reply.json()["error"]["message"]
+    assert "larger than" in reply.json()["error"]["message"]
     visitor.ask("question after it")
     assert visitor.read(2, 60)[0] == "the answer to question after it"
