@@ -12,7 +12,7 @@ from runllm import operations as ops
 from runllm.bridge.messages import AssistantChatMessage
 from runllm.bridge.surfaces import DiscordThread, SlackThread, ZendeskTicket
 
-HEARTBEAT = timedelta(seconds=10)
+HEARTBEAT = timedelta(seconds=6)
 """A worker that is silent for so long is dead, and another takes the activity over."""
 
 _MODEL_RETRIES = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_attempts=5)

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
@@ -45,6 +46,8 @@ def session_worker(client: Client, published: Published, *, versioned: bool = Tr
             use_worker_versioning=True,
             default_versioning_behavior=VersioningBehavior.PINNED,
         )
+    # A killed host leaves its sessions' next tasks on a queue of its own: another host gets them after this time.
+    options.setdefault("sticky_queue_schedule_to_start_timeout", timedelta(seconds=3))
     return Worker(
         client,
         task_queue=workflow_queue(published.name),
