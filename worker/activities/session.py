@@ -62,16 +62,15 @@ class SessionActivities:
             if any(version.status == "loaded" and version.wanted for version in versions):
                 # Temporal may route to it already, while the record still names the one before: ask again in a moment.
                 raise Unavailable(f"a version of {ask.published_name} is about to become current")
-            workflow = await published.by_name(db, ask.published_name)
-            build_id = (workflow.current_build or "") if workflow else ""
-            version = await published.find_version(db, ask.published_name, build_id) if build_id else None
-        if version is None or version.manifest is None:
-            return UpgradeAdvice(yes=False, build_id=build_id, reason=f"{ask.published_name} has no current version")
-        missing = sorted(set(ask.handlers) - set(Manifest.model_validate(version.manifest).handler_names()))
-        if missing:
-            reason = f"version {build_id} has no handler {', '.join(missing)}"
-            return UpgradeAdvice(yes=False, build_id=build_id, reason=reason)
-        return UpgradeAdvice(yes=True, build_id=build_id)
+            successors = await published.successors(db, ask.published_name)
+        if not successors:
+            return UpgradeAdvice(yes=False, reason=f"{ask.published_name} has no current version")
+        for version in successors:
+            has = Manifest.model_validate(version.manifest).handler_names() if version.manifest else []
+            if missing := sorted(set(ask.handlers) - set(has)):
+                reason = f"version {version.build_id} has no handler {', '.join(missing)}"
+                return UpgradeAdvice(yes=False, build_id=version.build_id, reason=reason)
+        return UpgradeAdvice(yes=True, build_id=successors[-1].build_id)
 
     async def _settle(self, session_id: int, wait_ids: Sequence[int]) -> None:
         """Shows on the surfaces that the buttons are over. Done again by a retry, it changes nothing."""

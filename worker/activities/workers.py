@@ -32,14 +32,20 @@ def session_activities(client: Client, context: Context) -> Worker:
 
 def knowledge_worker(client: Client, store: Store, task_queue: str = KNOWLEDGE_QUEUE) -> Worker:
     """Indexes knowledge sources."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules("runllm", "gateways")
     return Worker(
         client,
         task_queue=task_queue,
         workflows=[IndexSource],
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=knowledge_sandbox(),
         activities=IndexingActivities(store).all(),
         interceptors=[ActivityManners()],
         max_concurrent_activities=4,
         graceful_shutdown_timeout=GRACE,
+    )
+
+
+def knowledge_sandbox() -> SandboxedWorkflowRunner:
+    """Where the indexing workflow runs, and replays."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules("runllm", "gateways")
     )

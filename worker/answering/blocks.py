@@ -78,11 +78,11 @@ def pieces(text: str) -> list[Piece]:
 
 
 def joined(chosen: list[Piece]) -> str:
-    """Pieces as Markdown again. A table's rows get its head back; a break is left where another kind begins."""
+    """Pieces as Markdown again. Only sentences, items and rows go on without a blank line; rows get their head back."""
     out = ""
     last: Piece | None = None
     for piece in chosen:
-        goes_on = last is not None and last.kind == piece.kind and last.head == piece.head
+        goes_on = last is not None and piece.kind != "code" and (last.kind, last.head) == (piece.kind, piece.head)
         if last is not None:
             out += " " if goes_on and piece.kind == "text" else "\n" if goes_on else "\n\n"
         if piece.head and not goes_on:

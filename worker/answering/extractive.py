@@ -66,7 +66,7 @@ class ExtractiveModel:
         if category_of(found) is not AnswerCategory.ANSWERED and question.history:
             before = [turn.text for turn in question.history if turn.author == "user"][-1:]
             wider = await retriever.find(question.model_copy(update={"text": " ".join([*before, question.text])}))
-            found = max(found, wider, key=lambda one: one.coverage)
+            found = max(found, wider, key=lambda one: one.top_score)
         return await self.answer(question, found, emit)
 
     async def summarize(self, history: Sequence[Turn]) -> str:
@@ -105,7 +105,7 @@ def _answer(question: Question, found: Found) -> ModelAnswer:
     category = category_of(found)
     if category in (AnswerCategory.ANSWERED, AnswerCategory.LOW_CONFIDENCE):
         return _quoted(found, category)
-    if found.is_empty:
+    if not found.searched:
         text = NO_KNOWLEDGE
     elif not terms(question.text):
         text = SMALL_TALK

@@ -156,7 +156,7 @@ class IndexSource:
             argument,
             result_type=result,
             start_to_close_timeout=timedelta(minutes=10),
-            heartbeat_timeout=timedelta(seconds=15),
+            heartbeat_timeout=timedelta(seconds=10),
             retry_policy=_RETRIES,
             summary=summary,
         )

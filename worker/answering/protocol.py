@@ -57,16 +57,16 @@ class Found(Frozen):
 
     Attributes:
         coverage: How much of what the question asks for the best passage has, 0 to 1, rare words counting more.
-        top_score: The best passage's score, as a part of what a perfect one would have.
+        top_score: What the best passage's score has from the question itself, as a multiple of what its words weigh.
         weights: The question's words, as stems, with how rare each is in the knowledge base.
-        is_empty: The knowledge base holds nothing at all.
+        searched: How many passages the knowledge base has. In a large one some passage has any words by chance.
     """
 
     passages: Sequence[Passage] = ()
     coverage: float = 0.0
     top_score: float = 0.0
     weights: dict[str, float] = {}
-    is_empty: bool = False
+    searched: int = 0
 
 
 class ModelAnswer(Frozen):

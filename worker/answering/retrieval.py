@@ -68,7 +68,7 @@ class LexicalRetriever:
         async with self._store.read() as db:
             await _measure(db, agent_id, known)
             if not known.size:
-                return Found(is_empty=True)
+                return Found()
             asked, last = await _query(db, agent_id, known, terms(question.text), repair=True)
             before, history = await _query(db, agent_id, known, _history_terms(question.history), repair=False)
             found = {one.id: one for one in await search.search(db, agent_id, asked, _CANDIDATES)}
@@ -79,16 +79,20 @@ class LexicalRetriever:
         return Found(
             passages=[_passage(one) for one in _diverse(ranked, limit)],
             coverage=best[0].coverage if best else 0.0,
-            top_score=best[0].score / max(last.total, 1e-9) if best else 0.0,
+            top_score=best[0].match if best else 0.0,
             weights=dict(last.weights),
+            searched=known.size,
         )
 
 
 @dataclass(frozen=True)
 class _Ranked:
+    """A passage with its score, and how well it fits the question alone: its words, and how much it is about them."""
+
     candidate: Candidate
     score: float
     coverage: float
+    match: float
 
 
 def _ranked(candidates: Sequence[Candidate], last: _Query, history: _Query, average_length: float) -> list[_Ranked]:
@@ -103,9 +107,15 @@ def _scored(candidate: Candidate, last: _Query, history: _Query, average_length:
     for word in heading:
         counts[word] += _TITLE_WEIGHT
     length = len(candidate.text) / average_length
-    score = _bm25(counts, length, last.weights) + HISTORY_WEIGHT * _bm25(counts, length, history.weights)
+    own = _bm25(counts, length, last.weights)
     covered = sum(weight for word, weight in last.weights.items() if word in counts)
-    return _Ranked(candidate, score, covered / last.total if last.total else 0.0)
+    total = last.total or 1.0
+    return _Ranked(
+        candidate,
+        score=own + HISTORY_WEIGHT * _bm25(counts, length, history.weights),
+        coverage=covered / total,
+        match=own / total,
+    )
 
 
 def _bm25(counts: Mapping[str, int], length: float, weights: Mapping[str, float]) -> float:

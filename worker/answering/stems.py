@@ -23,11 +23,13 @@ _STEP_2 = {
     "iveness": "ive", "fulness": "ful", "ousness": "ous", "aliti": "al", "iviti": "ive", "biliti": "ble", "logi": "log",
 }  # fmt: skip
 _STEP_3 = {
-    "icate": "ic", "ative": "", "alize": "al", "iciti": "ic", "ical": "ic", "ful": "", "ness": "",
+    "icate": "ic", "alize": "al", "iciti": "ic", "ical": "ic", "ful": "", "ness": "",
+    "ative": "",  # codespell:ignore ative
 }  # fmt: skip
 _STEP_4 = (
-    "al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ment", "ent", "sion", "tion", "ou", "ism",
-    "ate", "iti", "ous", "ive", "ize",
+    "al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ent", "sion", "tion", "ou", "ism", "ate", "iti",
+    "ous", "ive", "ize",
+    "ment",  # codespell:ignore ment
 )  # fmt: skip
 
 

@@ -186,4 +186,4 @@ class NoKnowledge:
 
     async def find(self, agent_id: int, question: Question, limit: int = 8) -> Found:
         self.asked.append((agent_id, question.text))
-        return Found(is_empty=True)
+        return Found()

@@ -29,8 +29,8 @@ OTHERS = {
 
 def result_of(kind: type[Operation[Any]]) -> Any:
     """The `R` of `Operation[R]`."""
-    (base,) = [one for one in kind.__mro__ if getattr(one, "__pydantic_generic_metadata__", {}).get("args")]
-    (result,) = base.__pydantic_generic_metadata__["args"]
+    found = [getattr(one, "__pydantic_generic_metadata__", {}).get("args") for one in kind.__mro__]
+    ((result,),) = [arguments for arguments in found if arguments]
     return result if result is not None else NoneType
 
 

@@ -127,7 +127,7 @@ async def test_a_session_may_move_where_its_handlers_are(case: Case, session: Se
         manifest = Manifest(entrypoint=handler, listeners=[listener])
         await published.set_manifest(db, version.id, manifest.model_dump(mode="json"))
         for status in ("validated", "replayed", "loaded"):
-            await published.set_status(db, version.id, status)  # type: ignore[arg-type]
+            await published.set_status(db, version.id, status)
         await published.make_current(db, version.id)
     fits = await session.may_upgrade(case.call(ask_for("entry")))
     assert (fits.yes, fits.build_id) == (True, "b1")

@@ -12,7 +12,6 @@ AGENT = 1
 
 ANSWERED = [
     ("How do I install Lantern with Docker?", "install.md"),
-    ("which postgresql version do i need", "install.md"),
     ("Is there a Helm chart?", "install.md"),
     ("Can I rename the key of a flag?", "quickstart.md"),
     ("how many users can a segment hold", "concepts.md"),
