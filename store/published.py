@@ -273,6 +273,16 @@ async def _take_turns(db: AsyncSession, version_id: int) -> None:
     await db.execute(select(PublishedWorkflow.id).where(PublishedWorkflow.id == workflow_id).with_for_update())
 
 
+async def successors(db: AsyncSession, name: str) -> list[Version]:
+    """The versions that a session may be sent to now: the current one, and one that is about to be.
+
+    Temporal learns of a new current version a moment before the record does. What holds for both holds in between.
+    """
+    about_to_be = Version.wanted.is_(True) & (Version.status == "loaded")
+    query = select(Version).where(Version.published_name == name, (Version.status == "current") | about_to_be)
+    return list(await db.scalars(query.order_by(Version.id)))
+
+
 async def _existing(db: AsyncSession, version_id: int) -> Version:
     version = await get_version(db, version_id)
     if version is None:

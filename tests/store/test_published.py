@@ -198,6 +198,17 @@ async def test_a_rollback_to_a_retired_version_takes_all_steps_again(db: AsyncSe
     assert (await _statuses(db))["v2"] == "current"
 
 
+async def test_a_session_may_be_sent_to_the_current_version_and_to_the_one_that_is_about_to_be(db: AsyncSession) -> None:
+    assert await published.successors(db, "support") == []
+    await _make_current(db, "v1")
+    coming = await _upload(db, "v2")
+    assert [version.build_id for version in await published.successors(db, "support")] == ["v1"]
+    await published.set_status(db, coming.id, "loaded")
+    assert [version.build_id for version in await published.successors(db, "support")] == ["v1", "v2"]
+    await published.make_current(db, coming.id)
+    assert [version.build_id for version in await published.successors(db, "support")] == ["v2"]
+
+
 async def test_versions_that_need_a_host_or_a_push_are_live(db: AsyncSession) -> None:
     await _make_current(db, "v1")
     await _make_current(db, "v2")

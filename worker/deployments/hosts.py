@@ -24,6 +24,10 @@ class Hosts:
         """Name and build of the versions that have a host here."""
         return set(self._children)
 
+    def children(self) -> list[Child]:
+        """The hosts themselves."""
+        return list(self._children.values())
+
     def start(self, version: Unpacked) -> Child:
         """The host of a version, started if there is none."""
         key = (version.name, version.build_id)

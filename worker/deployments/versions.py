@@ -30,7 +30,8 @@ _KINDS = {
     "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
     "KeywordList": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
 }
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.1
+"""Temporal limits how often a deployment may be asked about; a refusal is tried again inside the client."""
 
 Drainage = Literal["in use", "draining", "drained", "gone"]
 
@@ -113,7 +114,7 @@ class Versions:
     async def _deployment(self, name: str) -> WorkerDeploymentInfo | None:
         request = DescribeWorkerDeploymentRequest(namespace=self._client.namespace, deployment_name=name)
         try:
-            return (await self._service.describe_worker_deployment(request)).worker_deployment_info
+            return (await self._service.describe_worker_deployment(request, retry=True)).worker_deployment_info
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return None
@@ -123,7 +124,9 @@ class Versions:
         version = WorkerDeploymentVersion(deployment_name=name, build_id=build_id)
         request = DescribeWorkerDeploymentVersionRequest(namespace=self._client.namespace, deployment_version=version)
         try:
-            return (await self._service.describe_worker_deployment_version(request)).worker_deployment_version_info
+            return (
+                await self._service.describe_worker_deployment_version(request, retry=True)
+            ).worker_deployment_version_info
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return None
