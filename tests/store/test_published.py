@@ -198,7 +198,7 @@ async def test_a_rollback_to_a_retired_version_takes_all_steps_again(db: AsyncSe
     assert (await _statuses(db))["v2"] == "current"
 
 
-async def test_a_session_may_be_sent_to_the_current_version_and_to_the_one_that_is_about_to_be(db: AsyncSession) -> None:
+async def test_a_session_may_be_sent_to_the_current_version_and_to_the_next_one(db: AsyncSession) -> None:
     assert await published.successors(db, "support") == []
     await _make_current(db, "v1")
     coming = await _upload(db, "v2")
