@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from store.models import Agent, ApiKey
@@ -36,3 +37,13 @@ async def create_key(db: AsyncSession, agent_id: int, name: str, key: str | None
 async def find_key(db: AsyncSession, key: str) -> ApiKey | None:
     """The row of a key that is valid now."""
     return await find(db, ApiKey, ApiKey.key_hash == _digest(key), ApiKey.revoked_at.is_(None))
+
+
+async def every_agent(db: AsyncSession) -> list[Agent]:
+    """All agents, the oldest first."""
+    return list(await db.scalars(select(Agent).order_by(Agent.id)))
+
+
+async def is_key_valid(db: AsyncSession, key_id: int) -> bool:
+    """Whether the key in that row may still be used."""
+    return await find(db, ApiKey, ApiKey.id == key_id, ApiKey.revoked_at.is_(None)) is not None

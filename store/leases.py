@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from store.models import Lease, UtcTime, now
+from store.columns import UtcTime
+from store.models import Lease, now
 from store.rows import FRESH, insert
 
 

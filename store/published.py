@@ -223,15 +223,11 @@ async def make_current(db: AsyncSession, version_id: int) -> Version:
     await change_one(db, this.values(current_build=version.build_id, listeners=version.listeners), PublishedWorkflow)
     before = (Version.workflow_id == version.workflow_id) & (Version.status == "current") & (Version.id != version_id)
     await change(db, update(Version).where(before).values(status="draining"), Version)
-    was_current = version.status == "current"
+    is_new = version.status != "current"
     version = await set_status(db, version_id, "current")
-    if not was_current:
-        version = (
-            await change_one(
-                db, update(Version).where(Version.id == version_id).values(current_at=now(), error=None), Version
-            )
-            or version
-        )
+    if is_new:
+        since = update(Version).where(Version.id == version_id).values(current_at=now(), error=None)
+        await change(db, since, Version)  # which `version` shows too: one session has one object a row
     return version
 
 
@@ -267,12 +263,6 @@ async def overlap(db: AsyncSession, name: str, listeners: Sequence[Listener]) ->
     return None
 
 
-async def _take_turns(db: AsyncSession, version_id: int) -> None:
-    """Lets one transaction at a time change the versions of a workflow: they change together."""
-    workflow_id = select(Version.workflow_id).where(Version.id == version_id).scalar_subquery()
-    await db.execute(select(PublishedWorkflow.id).where(PublishedWorkflow.id == workflow_id).with_for_update())
-
-
 async def successors(db: AsyncSession, name: str) -> list[Version]:
     """The versions that a session may be sent to now: the current one, and one that is about to be.
 
@@ -281,6 +271,12 @@ async def successors(db: AsyncSession, name: str) -> list[Version]:
     about_to_be = Version.wanted.is_(True) & (Version.status == "loaded")
     query = select(Version).where(Version.published_name == name, (Version.status == "current") | about_to_be)
     return list(await db.scalars(query.order_by(Version.id)))
+
+
+async def _take_turns(db: AsyncSession, version_id: int) -> None:
+    """Lets one transaction at a time change the versions of a workflow: they change together."""
+    workflow_id = select(Version.workflow_id).where(Version.id == version_id).scalar_subquery()
+    await db.execute(select(PublishedWorkflow.id).where(PublishedWorkflow.id == workflow_id).with_for_update())
 
 
 async def _existing(db: AsyncSession, version_id: int) -> Version:

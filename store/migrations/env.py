@@ -5,8 +5,9 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy.types import TypeDecorator
 
+from store.columns import UtcTime
 from store.migrations.full_text import is_part_of_models
-from store.models import Row, UtcTime
+from store.models import Row
 
 
 def written(kind: str, item: Any, _: Any) -> str | Literal[False]:
