@@ -28,7 +28,7 @@ BODY_LIMIT = 64 * 1024
 
 _NOTES = {
     CLOSED: "This conversation has ended. Your message is on record; start a new conversation to get an answer.",
-    NO_LISTENER: "Nobody answers here at the moment: no published workflow listens to this page.",
+    NO_LISTENER: "Nobody answers here: no published workflow listens to this place. Publish one that does.",
 }
 _CLICKS: dict[ClickResult, str] = {
     "won": "Thank you, that was your choice.",

@@ -50,6 +50,7 @@ def routes() -> list[web.AbstractRouteDef]:
         web.post(f"{PREFIX}/conversations", open_conversation),
         web.post(f"{PREFIX}/token", refresh_token),
         *conversation_routes(PREFIX, seat_of),
+        web.get("/", to_the_demo),
         web.get("/demo", demo),
         web.get("/widget/{file}", script),
     ]
@@ -127,6 +128,11 @@ async def add_cors(request: web.Request, response: web.StreamResponse) -> None:
         if _READER in request:
             response.headers["Access-Control-Allow-Origin"] = request[_READER]
             response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+
+
+async def to_the_demo(request: web.Request) -> web.Response:
+    """Somebody has typed the server's bare address."""
+    return web.Response(status=302, headers={"Location": "/demo"})
 
 
 async def demo(request: web.Request) -> web.StreamResponse:

@@ -100,6 +100,7 @@ header button:hover { background: var(--raised); color: var(--text); }
 .body p, .body ul, .body ol, .body blockquote, .body .code, .body .table { margin: 0 0 10px; }
 .body h3, .body h4, .body h5, .body h6 { margin: 16px 0 6px; font-size: 15.5px; line-height: 1.35; font-weight: 650; }
 .body ul, .body ol { padding-inline-start: 22px; }
+.body ul { list-style: disc; }
 .body li { margin: 3px 0; }
 .body li > ul, .body li > ol { margin: 2px 0; }
 .body blockquote { border-inline-start: 3px solid var(--line); padding-inline-start: 12px; color: var(--soft); }
@@ -162,7 +163,7 @@ header button:hover { background: var(--raised); color: var(--text); }
 .why button { padding: 0 14px; border-radius: 10px; background: var(--raised); font-weight: 600; }
 
 .empty { padding: 10px 0 4px; }
-.empty p { margin: 0 0 14px; font-size: 16px; }
+.empty p { margin: 0 0 14px; font-size: 18px; line-height: 1.45; font-weight: 600; text-wrap: balance; }
 .questions { display: flex; flex-direction: column; gap: 8px; align-items: flex-start; }
 .questions button { text-align: start; padding: 10px 14px; border: 1px solid var(--line); border-radius: 12px; min-height: 44px; }
 .questions button:hover { border-color: var(--accent); background: var(--raised); }
@@ -177,6 +178,7 @@ form { display: flex; align-items: flex-end; gap: 8px; margin: 6px 14px 14px; pa
 form:focus-within { border-color: var(--accent); box-shadow: 0 0 0 1px var(--accent); }
 textarea { flex: 1; min-width: 0; max-height: 160px; resize: none; border: 0; outline: none; background: none;
            font: inherit; font-size: 16px; line-height: 24px; color: inherit; padding: 8px 0; }
+textarea:focus-visible { outline: none; }
 textarea::placeholder { color: var(--soft); opacity: 1; }
 form button { width: 40px; height: 40px; flex: none; display: grid; place-items: center; border-radius: 10px;
               background: var(--accent); color: var(--on-accent); }
