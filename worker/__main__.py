@@ -37,6 +37,7 @@ log = logging.getLogger("runllm.worker")
 def main() -> None:
     """Runs until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         settings = WorkerSettings.from_env(os.environ)
         with _only_one(settings.store.home):

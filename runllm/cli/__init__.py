@@ -4,9 +4,14 @@ import sys
 
 
 def main() -> None:
-    """Runs the command line; says what to install where it cannot."""
+    """Runs the command line, or says how to install what it needs."""
     try:
         from runllm.cli.app import app
-    except ImportError as error:
-        sys.exit(f"runllm: the command line needs {error.name}: pip install 'runllm-engine[engine]'")
+    except ModuleNotFoundError as error:
+        if error.name not in ("typer", "rich"):
+            raise
+        sys.exit(
+            f"The `runllm` command needs {error.name}, which is not installed. Install the command's libraries with "
+            "`pip install 'runllm-engine[cli]'`, or the whole engine with `pip install 'runllm-engine[engine]'`."
+        )
     app()
