@@ -4,6 +4,7 @@ Nothing here is a record. What is lost costs a second: streams also look into th
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from typing import Annotated, Literal, TypeAlias
 
@@ -14,6 +15,7 @@ from runllm.operations import Frozen
 MAX_BATCH = 200
 _QUEUE = 256
 _MAX_DRAFTS = 2000
+_DRAFT_LIVES = 60.0
 
 
 class Delta(Frozen):
@@ -63,6 +65,7 @@ class Draft(Frozen):
 
     message: str
     attempt: int
+    grown_at: float
     data: bytes
     """The text in UTF-16, little end first: pieces say where they belong in its units."""
 
@@ -134,7 +137,8 @@ class Hub:
 
     def draft(self, surface_key: str) -> Draft | None:
         """The answer that is being made for a surface, for streams that join in its middle."""
-        return self._drafts.get(surface_key)
+        draft = self._drafts.get(surface_key)
+        return draft if draft is not None and time.monotonic() - draft.grown_at < _DRAFT_LIVES else None
 
     def finish_draft(self, surface_key: str, message: str) -> None:
         """Forgets a draft: the record has the message now."""
@@ -167,6 +171,8 @@ class Hub:
             before = draft.data if draft.attempt == delta.attempt else b""
         if len(before) >= 2 * delta.offset:
             data = before[: 2 * delta.offset] + delta.text.encode("utf-16-le", "surrogatepass")
-            self._drafts[delta.surface_key] = Draft(message=delta.message, attempt=delta.attempt, data=data)
+            self._drafts[delta.surface_key] = Draft(
+                message=delta.message, attempt=delta.attempt, data=data, grown_at=time.monotonic()
+            )
         while len(self._drafts) > _MAX_DRAFTS:
             del self._drafts[next(iter(self._drafts))]

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateways.api import sessions, sources, workflows
+from gateways.api import health, keys, sessions, sources, workflows
 
 PREFIX = "/api/v1"
 _ID = r"{id:[0-9]{1,9}}"
@@ -25,5 +25,11 @@ def routes() -> list[web.AbstractRouteDef]:
         web.delete(source, sources.remove),
         web.get(f"{PREFIX}/sessions", sessions.list_sessions),
         web.get(f"{PREFIX}/sessions/{_ID}", sessions.get_session),
+        web.get(f"{PREFIX}/messages", sessions.new_messages),
         web.get(f"{PREFIX}/accounting", sessions.accounting),
+        web.get(f"{PREFIX}/search", sources.find),
+        web.post(f"{PREFIX}/keys", keys.create),
+        web.get(f"{PREFIX}/keys", keys.list_keys),
+        web.delete(f"{PREFIX}/keys/{_ID}", keys.revoke),
+        web.get(f"{PREFIX}/health", health.health),
     ]

@@ -15,6 +15,7 @@ class Caller:
 
     name: str
     agent_id: int
+    key_id: int
 
 
 async def caller(request: web.Request) -> Caller:
@@ -35,4 +36,4 @@ async def caller(request: web.Request) -> Caller:
         shown = f"{key.strip()[:4]}…" if len(key.strip()) > 8 else "given"
         message = f"The API key {shown} is not known here. Check RUNLLM_API_KEY, and that RUNLLM_SERVER is right."
         raise RefusedError(401, "unknown_key", message)
-    return Caller(name=row.name, agent_id=row.agent_id)
+    return Caller(name=row.name, agent_id=row.agent_id, key_id=row.id)

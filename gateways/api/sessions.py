@@ -2,15 +2,16 @@
 
 from datetime import timedelta
 from typing import get_args
+from urllib.parse import quote
 
 from aiohttp import web
 
 from gateways.api.auth import caller
-from gateways.api.shapes import inbox_shape, log_shape, message_shape, session_shape
+from gateways.api.shapes import inbox_shape, log_shape, message_shape, session_shape, wait_shape
 from gateways.refusals import RefusedError
 from gateways.services import services
-from gateways.wire import SessionPhase
-from store import inbox, messages, sessions, tags
+from gateways.wire import SessionPhase, workflow_id
+from store import buttons, inbox, messages, sessions, tags
 
 _MOST = 500
 
@@ -19,14 +20,15 @@ async def list_sessions(request: web.Request) -> web.Response:
     """The agent's sessions, the most recently active first."""
     who = await caller(request)
     state, handler = request.query.get("state"), request.query.get("handler")
-    limit = request.query.get("limit", "50")
+    workflow = request.query.get("workflow")
+    limit = number_in(request, "limit", 50, 1, _MOST)
     if state is not None and state not in get_args(SessionPhase):
         known = ", ".join(get_args(SessionPhase))
         raise RefusedError(422, "invalid_field", f"state: a session is never {state!r}; it is one of {known}.")
-    if not (limit.isascii() and limit.isdecimal() and 0 < int(limit) <= _MOST):
-        raise RefusedError(422, "invalid_field", f"limit: {limit!r} is not a number from 1 to {_MOST}.")
     async with services(request).store.read() as db:
-        found = await sessions.recent(db, who.agent_id, phase=state, handler=handler, limit=int(limit))
+        found = await sessions.recent(
+            db, who.agent_id, phase=state, handler=handler, published_name=workflow, limit=limit
+        )
         shapes = [session_shape(session, await tags.of(db, session.id)) for session in found]
     return web.json_response({"sessions": shapes})
 
@@ -43,7 +45,40 @@ async def get_session(request: web.Request) -> web.Response:
         shape["surfaces"] = [surface.model_dump(mode="json") for surface in await sessions.surfaces_of(db, number)]
         shape["transcript"] = [message_shape(message) for message in await messages.transcript(db, number)]
         shape["log"] = [log_shape(line) for line in await sessions.log_of(db, number)]
+        shape["waits"] = [wait_shape(wait) for wait in await buttons.of_session(db, number)]
+    deps = services(request)
+    namespace = quote(deps.temporal.namespace, safe="")
+    shape["temporal_url"] = f"{deps.settings.temporal_ui_url}/namespaces/{namespace}/workflows/{workflow_id(number)}"
     return web.json_response(shape)
+
+
+async def new_messages(request: web.Request) -> web.Response:
+    """What was said since the number that the last answer gave; without one, only the number to begin with."""
+    who = await caller(request)
+    session_id = number_in(request, "session", 0, 0)
+    async with services(request).store.read() as db:
+        last = await messages.last_shown(db)
+        after = number_in(request, "after", last, 0)
+        found = await messages.shown_after(db, who.agent_id, after, session_id=session_id or None, limit=_MOST)
+    shapes = [
+        {"session_id": message.session_id, "published_name": name, **message_shape(message)}
+        for _, message, name in found
+    ]
+    return web.json_response({"messages": shapes, "last": found[-1][0].id if found else after})
+
+
+def number_in(request: web.Request, name: str, default: int, least: int, most: int = 10**12) -> int:
+    """A number in the query.
+
+    Raises:
+        RefusedError: It is none, or out of range.
+    """
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
+        raise RefusedError(422, "invalid_field", f"{name}: {text!r} is not a number from {least} to {most}.")
+    return int(text)
 
 
 async def accounting(request: web.Request) -> web.Response:

@@ -4,7 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from store.models import InboxRow, KnowledgeSource, Message, Session, SessionLogRow, Version, VersionStep, now
+from store.models import (
+    ApiKey,
+    ButtonWaitRow,
+    InboxRow,
+    KnowledgeSource,
+    Message,
+    Session,
+    SessionLogRow,
+    Version,
+    VersionStep,
+    now,
+)
+from store.search import Candidate
 
 
 def step_shape(step: VersionStep) -> dict[str, Any]:
@@ -83,6 +95,32 @@ def source_shape(source: KnowledgeSource, documents: int = 0, passages: int = 0)
         "documents": documents,
         "passages": passages,
         "synced_at": _time(source.synced_at),
+    }
+
+
+def wait_shape(wait: ButtonWaitRow) -> dict[str, Any]:
+    return {
+        "wait_id": wait.wait_id,
+        "state": wait.state,
+        "surface": wait.surface_key,
+        "buttons": wait.button_ids,
+        "clicked": wait.clicked_button,
+        "allowed_users": wait.allowed_users,
+    }
+
+
+def key_shape(key: ApiKey) -> dict[str, Any]:
+    return {"id": key.id, "name": key.name, "created_at": _time(key.created_at), "revoked_at": _time(key.revoked_at)}
+
+
+def passage_shape(found: Candidate) -> dict[str, Any]:
+    return {
+        "title": found.title,
+        "heading": found.heading_path,
+        "path": found.path,
+        "url": found.url and found.url + (f"#{found.anchor}" if found.anchor else ""),
+        "score": round(found.score, 2),
+        "text": found.text,
     }
 
 

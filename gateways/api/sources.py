@@ -1,5 +1,6 @@
 """Knowledge sources over HTTP."""
 
+import re
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -8,11 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateways.api.auth import Caller, caller
-from gateways.api.shapes import source_shape
+from gateways.api.sessions import number_in
+from gateways.api.shapes import passage_shape, source_shape
 from gateways.refusals import RefusedError, checked, read_json
 from gateways.services import services
-from store import audit, knowledge
+from store import audit, knowledge, search
 from store.models import KnowledgeSource
+
+
+_WORD = re.compile(r"\w[\w'-]*")
+_MOST_WORDS = 60
+_SAYS_NOTHING = frozenset(
+    "a an and are as at be by can do does for from how i if in is it me my of on or our so that the there this to was we "
+    "what when where which who why will with you your".split()
+)
 
 
 class NewSource(BaseModel):
@@ -80,6 +90,20 @@ async def remove(request: web.Request) -> web.Response:
         await knowledge.remove_source(db, source.id)
         await audit.record(db, actor=who.name, action="remove source", subject=source.location)
     return web.json_response({"id": source.id, "removed": True})
+
+
+async def find(request: web.Request) -> web.Response:
+    """Passages that have words of a question, the best first: by their words alone, as retrieval begins."""
+    who = await caller(request)
+    question = request.query.get("question", "")
+    words = list(dict.fromkeys(_WORD.findall(question.lower())))[:_MOST_WORDS]
+    if not words:
+        raise RefusedError(422, "invalid_field", f"question: {question!r} has no words to look for.")
+    limit = number_in(request, "limit", 5, 1, 50)
+    async with services(request).store.read() as db:
+        wanted = [word for word in words if word not in _SAYS_NOTHING] or words
+        found = await search.search(db, who.agent_id, wanted, limit)
+    return web.json_response({"words": wanted, "passages": [passage_shape(passage) for passage in found]})
 
 
 async def _existing(request: web.Request, who: Caller) -> KnowledgeSource:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from urllib.parse import quote
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from store.models import Feedback, Message, Posting, PublishedWorkflow, Session,
 
 _MOST = 100
 _VERSIONS = 5
+_OVERDUE = timedelta(seconds=30)
 _PHASES = {
     "listening": "listening",
     "handling": "answering",
@@ -74,6 +76,7 @@ async def overview(request: web.Request) -> web.StreamResponse:
         lines = [await _line(db, deps, session) for session in found]
         cards = [await _card(db, workflow) for workflow in await published.workflows(db, agent.id)]
         unaccounted = await inbox.count_unaccounted(db)
+        overdue = bool(await inbox.unaccounted(db, _OVERDUE, 1))
         knows = await knowledge.counts(db, agent.id)
         sources = await knowledge.sources(db, agent.id)
     return page(
@@ -83,6 +86,7 @@ async def overview(request: web.Request) -> web.StreamResponse:
         lines=lines,
         cards=cards,
         unaccounted=unaccounted,
+        overdue=overdue,
         knows=knows,
         sources=sources,
         wanted=wanted,

@@ -163,7 +163,7 @@ header button:hover { background: var(--raised); color: var(--text); }
 .why button { padding: 0 14px; border-radius: 10px; background: var(--raised); font-weight: 600; }
 
 .empty { padding: 10px 0 4px; }
-.empty p { margin: 0 0 14px; font-size: 18px; line-height: 1.45; font-weight: 600; text-wrap: balance; }
+.empty p { margin: 0 0 14px; font-size: 18px; line-height: 1.45; font-weight: 600; text-wrap: balance; overflow-wrap: anywhere; }
 .questions { display: flex; flex-direction: column; gap: 8px; align-items: flex-start; }
 .questions button { text-align: start; padding: 10px 14px; border: 1px solid var(--line); border-radius: 12px; min-height: 44px; }
 .questions button:hover { border-color: var(--accent); background: var(--raised); }
