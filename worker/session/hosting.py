@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+from temporalio import workflow
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -14,7 +15,7 @@ from temporalio.worker import Replayer, Worker, WorkerDeploymentConfig
 from gateways.wire import workflow_queue
 from worker.session import guard, steps
 from worker.session.handlers import PinnedExecutor
-from worker.session.published import Published, handlers_of, serve
+from worker.session.published import Published, handlers_of, serve, withdraw
 from worker.session.sandbox import runner
 from worker.session.workflow import Session
 
@@ -72,7 +73,8 @@ def session_replayer(published: Published) -> Replayer:
 
 def check_import(published: Published) -> None:
     """Imports a bundle inside the sandbox, as each run will. Raises whatever the customer's modules raise there."""
-    from temporalio import workflow
-
     serve(published)
-    runner(published.modules()).prepare_workflow(workflow._Definition.must_from_class(Session))
+    try:
+        runner(published.modules()).prepare_workflow(workflow._Definition.must_from_class(Session))
+    finally:
+        withdraw(published)

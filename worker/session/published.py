@@ -46,6 +46,11 @@ def serve(published: Published) -> None:
     _served[published.name] = published
 
 
+def withdraw(published: Published) -> None:
+    """Forgets a version."""
+    _served.pop(published.name, None)
+
+
 def served(name: str) -> Published:
     """The version that this process serves under a published name."""
     return _served[name]

@@ -136,7 +136,7 @@ class HandlerRun:
         """A durable timer; the turn is kept."""
         wait(workflow.sleep(duration, summary=f"agent.sleep in {self.handler}"))
 
-    def step(self, name: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    def step(self, name: str, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """A local activity: see worker/session/steps.py."""
         result: T = wait(self._step(name, function, args, kwargs))
         return result
