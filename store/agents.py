@@ -3,11 +3,11 @@
 import hashlib
 import secrets
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from store.models import Agent, ApiKey
-from store.rows import find, insert_new
+from store.models import Agent, ApiKey, now
+from store.rows import change_one, find, insert_new
 
 
 def _digest(key: str) -> str:
@@ -47,3 +47,15 @@ async def every_agent(db: AsyncSession) -> list[Agent]:
 async def is_key_valid(db: AsyncSession, key_id: int) -> bool:
     """Whether the key in that row may still be used."""
     return await find(db, ApiKey, ApiKey.id == key_id, ApiKey.revoked_at.is_(None)) is not None
+
+
+async def keys_of(db: AsyncSession, agent_id: int) -> list[ApiKey]:
+    """The keys of an agent, revoked ones too, the oldest first."""
+    return list(await db.scalars(select(ApiKey).where(ApiKey.agent_id == agent_id).order_by(ApiKey.id)))
+
+
+async def revoke_key(db: AsyncSession, agent_id: int, key_id: int) -> ApiKey | None:
+    """Makes a key of an agent useless, and returns its row; None where the agent has no such key."""
+    mine = (ApiKey.id == key_id) & (ApiKey.agent_id == agent_id)
+    await change_one(db, update(ApiKey).where(mine, ApiKey.revoked_at.is_(None)).values(revoked_at=now()), ApiKey)
+    return await find(db, ApiKey, mine)

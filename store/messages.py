@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from runllm.bridge.messages import AssistantChatMessage, MessageType, UserChatMessage
-from store.models import Message, Posting, now
+from store.models import Message, Posting, Session, now
 from store.rows import change_one, find, insert_new
 from store.sessions import next_seq, take_seqs
 
@@ -197,3 +198,30 @@ async def heads(db: AsyncSession, surface_keys: Sequence[str]) -> dict[str, int]
     """The last `seq` of each of these surfaces that shows anything: one look for all open streams."""
     query = select(Posting.surface_key, func.max(Posting.seq)).where(Posting.surface_key.in_(surface_keys))
     return {key: seq for key, seq in await db.execute(query.group_by(Posting.surface_key))}
+
+
+async def shown_after(
+    db: AsyncSession, agent_id: int, after: int, *, session_id: int | None = None, limit: int = 200
+) -> list[tuple[Posting, Message, str]]:
+    """What the sessions of an agent have shown since the posting of number `after`, each message once, in order.
+
+    With each message go its first posting and the published name of its session.
+    """
+    earlier = aliased(Posting)
+    is_first = ~exists().where(earlier.chat_id == Posting.chat_id, earlier.id < Posting.id)
+    query = (
+        select(Posting, Message, Session.published_name)
+        .join(Message, Message.id == Posting.chat_id)
+        .join(Session, Session.id == Posting.session_id)
+        .where(Session.agent_id == agent_id, Posting.id > after, Message.deleted_at.is_(None), is_first)
+        .order_by(Posting.id)
+        .limit(limit)
+    )
+    if session_id is not None:
+        query = query.where(Posting.session_id == session_id)
+    return [(posting, message, name) for posting, message, name in await db.execute(query)]
+
+
+async def last_shown(db: AsyncSession) -> int:
+    """The number of the newest posting; 0 where there is none."""
+    return await db.scalar(select(func.max(Posting.id))) or 0

@@ -1,10 +1,11 @@
 """Sessions, the surfaces bound to them, and their log."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy import update as update_rows
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -175,3 +176,26 @@ async def _owner(db: AsyncSession, binding: SurfaceBinding) -> Session:
     if session is None:
         raise LookupError(f"{binding.surface_key} is bound to session {binding.session_id}, which does not exist.")
     return session
+
+
+async def with_errors(
+    db: AsyncSession, agent_id: int, since: datetime, limit: int = 20
+) -> list[tuple[Session, int, str]]:
+    """Sessions with errors in their log since then, with how many and the last one's text; the latest first."""
+    last = func.max(SessionLogRow.id)
+    counted = (
+        select(SessionLogRow.session_id, func.count().label("errors"), last.label("last"))
+        .join(Session, Session.id == SessionLogRow.session_id)
+        .where(Session.agent_id == agent_id, SessionLogRow.level == "error", SessionLogRow.at >= since)
+        .group_by(SessionLogRow.session_id)
+        .order_by(last.desc())
+        .limit(limit)
+        .subquery()
+    )
+    query = (
+        select(Session, counted.c.errors, SessionLogRow.text)
+        .join(counted, counted.c.session_id == Session.id)
+        .join(SessionLogRow, SessionLogRow.id == counted.c.last)
+        .order_by(counted.c.last.desc())
+    )
+    return [(session, errors, text) for session, errors, text in await db.execute(query)]

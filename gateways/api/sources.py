@@ -16,13 +16,8 @@ from gateways.services import services
 from store import audit, knowledge, search
 from store.models import KnowledgeSource
 
-
 _WORD = re.compile(r"\w[\w'-]*")
 _MOST_WORDS = 60
-_SAYS_NOTHING = frozenset(
-    "a an and are as at be by can do does for from how i if in is it me my of on or our so that the there this to was we "
-    "what when where which who why will with you your".split()
-)
 
 
 class NewSource(BaseModel):
@@ -101,9 +96,8 @@ async def find(request: web.Request) -> web.Response:
         raise RefusedError(422, "invalid_field", f"question: {question!r} has no words to look for.")
     limit = number_in(request, "limit", 5, 1, 50)
     async with services(request).store.read() as db:
-        wanted = [word for word in words if word not in _SAYS_NOTHING] or words
-        found = await search.search(db, who.agent_id, wanted, limit)
-    return web.json_response({"words": wanted, "passages": [passage_shape(passage) for passage in found]})
+        found = await search.search(db, who.agent_id, words, limit)
+    return web.json_response({"words": words, "passages": [passage_shape(passage) for passage in found]})
 
 
 async def _existing(request: web.Request, who: Caller) -> KnowledgeSource:

@@ -15,9 +15,7 @@ _MARKS = {"running": "…", "done": "✓", "failed": "✗", "skipped": "–"}
 
 
 def publish(
-    file: Annotated[
-        Path, typer.Argument(help="Python file with one @entrypoint, and its tasks.", show_default=False)
-    ],
+    file: Annotated[Path, typer.Argument(help="Python file with one @entrypoint, and its tasks.", show_default=False)],
     name: Annotated[
         str | None, typer.Option(help="What to publish it as; the file's name without .py if not given.")
     ] = None,
@@ -78,7 +76,7 @@ def workflows(
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
-    """List published workflows, or one with its versions, steps and sessions."""
+    """List published workflows, or the versions of one."""
     with in_words():
         engine = Engine.of(server, api_key)
         if name is None:

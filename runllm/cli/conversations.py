@@ -1,0 +1,148 @@
+"""`runllm sessions list`, `show` and `tail`."""
+
+import time
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from runllm.api_errors import AwayError
+from runllm.cli import showing
+from runllm.cli.engine import DEFAULT_SERVER, ApiKey, AsJson, Engine, Server, in_words, known
+
+app = typer.Typer(no_args_is_help=True, help="Look at conversations: list them, read one, follow them live.")
+
+POLL_SECONDS = 0.5
+
+Number = Annotated[int, typer.Argument(min=1, help="Number of the session.", show_default=False)]
+
+_COLOURS = {"error": "red", "warning": "yellow"}
+
+
+@app.command("list")
+def list_sessions(
+    phase: Annotated[
+        str | None,
+        typer.Option(help="listening, handling, waiting_for_button, mirroring or closed."),
+    ] = None,
+    handler: Annotated[str | None, typer.Option(help="Only those that this handler has.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only those of this published workflow.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many.")] = 20,
+    json: AsJson = False,
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+) -> None:
+    """List sessions, the most recently active first."""
+    with in_words():
+        engine = Engine.of(server, api_key)
+        found = engine.get("sessions", state=phase, handler=handler, workflow=workflow, limit=limit)
+        if json:
+            showing.as_json(found)
+        elif not found["sessions"]:
+            chosen = phase or handler or workflow
+            typer.echo("No session fits." if chosen else "There are no sessions yet: write in the widget.")
+        else:
+            showing.console().print(_table(found["sessions"]))
+
+
+def _table(sessions: list[dict[str, Any]]) -> Any:
+    made = showing.table("id", "workflow", "phase", "handler", "active", last="tags")
+    for session in sessions:
+        showing.row(
+            made, session["id"], session["published_name"], session["phase"].replace("_", " "),
+            session["handler"], showing.when(session["active_at"]), ", ".join(session["tags"]),
+        )  # fmt: skip
+    return made
+
+
+@app.command()
+def show(id: Number, json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
+    """Show one session: what was said, its log, the buttons it waits for, and where Temporal shows it."""
+    with in_words():
+        engine = Engine.of(server, api_key)
+        session = known(lambda: engine.get(f"sessions/{id}"), "`runllm sessions list` shows those there are")
+        showing.as_json(session) if json else _one(session)
+
+
+def _one(session: dict[str, Any]) -> None:
+    out = showing.console()
+    _print(out, f"session {session['id']} of {session['published_name']}, build {session['build_id'] or 'none yet'}")
+    at_work = f", {session['handler']}" if session["handler"] else ""
+    started, active = showing.when(session["started_at"]), showing.when(session["active_at"])
+    _print(out, f"{session['phase'].replace('_', ' ')}{at_work}; started {started}, active {active}")
+    if session["tags"]:
+        _print(out, f"tags: {', '.join(session['tags'])}")
+    _print(out, f"surfaces: {', '.join([session['surface'], *_others(session)])}")
+    _print(out, session["temporal_url"])
+    _print(out, "\nTranscript")
+    for message in session["transcript"]:
+        _message(out, message)
+    if session["waits"]:
+        _print(out, "\nButtons")
+    for wait in session["waits"]:
+        clicked = f", clicked {wait['clicked']}" if wait["clicked"] else ""
+        _print(out, f"  {wait['state']}{clicked}: {', '.join(wait['buttons'])}")
+    if session["log"]:
+        _print(out, "\nLog")
+    for line in session["log"]:
+        where = f" {line['handler']}:" if line["handler"] else ""
+        text = f"  {showing.clock(line['at'])} {line['level']}:{where} {line['text']}"
+        _print(out, text, _COLOURS.get(line["level"], ""))
+
+
+def _others(session: dict[str, Any]) -> list[str]:
+    kinds = [str(surface["type"]) for surface in session["surfaces"]]
+    return kinds[1:]
+
+
+def _message(out: Console, message: dict[str, Any], prefix: str = "  ") -> None:
+    who = message["author_name"] or message["author"]
+    category = f" [{message['category']}]" if message["category"] else ""
+    edited = " (edited)" if message["edited_at"] else ""
+    is_user = message["author"] == "user"
+    head = Text(f"{prefix}{showing.clock(message['at'])} ")
+    head.append(f"{who}{category}{edited}:", style="bold" if is_user else "bold cyan")
+    out.print(head, soft_wrap=True)
+    for line in message["text"].splitlines():
+        _print(out, f"    {line}")
+    for source in message["sources"]:
+        _print(out, f"    ↳ {source.get('title') or 'source'}: {source.get('url') or 'no address'}", "dim")
+
+
+def _print(out: Console, text: str, style: str = "") -> None:
+    out.print(Text(text, style=style), soft_wrap=True)
+
+
+@app.command()
+def tail(
+    id: Annotated[int | None, typer.Argument(min=1, help="Follow only this session.", show_default=False)] = None,
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+) -> None:
+    """Follow new messages as they are said, of one session or of all, until Ctrl-C."""
+    with in_words(), suppress(KeyboardInterrupt):
+        engine = Engine.of(server, api_key)
+        if id is not None:
+            known(lambda: engine.get(f"sessions/{id}"), "`runllm sessions list` shows those there are")
+        _follow(engine, id)
+
+
+def _follow(engine: Engine, id: int | None) -> None:
+    out = showing.console()
+    last = engine.get("messages", session=id)["last"]
+    typer.echo("Waiting for messages; Ctrl-C ends this.", err=True)
+    is_away = False
+    while True:
+        time.sleep(POLL_SECONDS)
+        try:
+            answer = engine.get("messages", session=id, after=last)
+        except AwayError:
+            if not is_away:
+                typer.echo(f"{engine.server} does not answer; trying until it does.", err=True)
+            is_away = True
+            continue
+        is_away, last = False, answer["last"]
+        for message in answer["messages"]:
+            _message(out, message, f"#{message['session_id']} {message['published_name']} ")
