@@ -48,6 +48,8 @@ class GatewaySettings(BaseModel):
     limits: Limits = Limits()
     trusted_proxies: list[IPv4Network | IPv6Network] = []
     is_tethered: bool = False
+    demo_questions: str = ""
+    """What the demo page suggests to ask, with `|` between questions."""
 
     @property
     def secret(self) -> str:
@@ -78,6 +80,7 @@ class GatewaySettings(BaseModel):
             ),
             trusted_proxies=_networks(env.get("RUNLLM_TRUSTED_PROXIES", "")),
             is_tethered=env.get("RUNLLM_TETHER") == "1",
+            demo_questions=env.get("RUNLLM_DEMO_QUESTIONS", ""),
         )
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ _PUBLIC = {
 _READER = web.RequestKey("reader", str)
 """The page that may read the answer."""
 
+_DEMO = (STATIC / "demo.html").read_text()
 _TOKEN_LIVES = 30 * 24 * 3600.0
 _CORS = {
     "Access-Control-Allow-Methods": "GET, POST",
@@ -137,7 +139,9 @@ async def to_the_demo(request: web.Request) -> web.Response:
 
 async def demo(request: web.Request) -> web.StreamResponse:
     """A page with the widget on it."""
-    return web.FileResponse(STATIC / "demo.html", headers=page_headers())
+    questions = escape(services(request).settings.demo_questions, quote=True)
+    text = _DEMO.replace("{questions}", questions)
+    return web.Response(text=text, content_type="text/html", headers=page_headers())
 
 
 async def script(request: web.Request) -> web.StreamResponse:

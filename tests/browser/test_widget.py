@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from runllm.bridge.messages import Source
 from store import buttons, feedback, messages
@@ -145,7 +145,7 @@ async def test_what_was_not_sent_says_so_and_can_be_sent_again(page: Page, house
     box = page.get_by_role("textbox", name="Ask a question…")
     await box.fill("Second")
     await box.press("Enter")
-    await expect(page.locator(".failed")).to_contain_text("Not sent.")
+    await expect(page.locator(".failed")).to_contain_text("Not sent.", timeout=20_000)  # it has tried for a while
     await page.reload()
     await expect(page.locator(".failed")).to_contain_text("Second")  # not even a reload loses it
     await page.unroute("**/widget/v1/messages")
@@ -155,13 +155,32 @@ async def test_what_was_not_sent_says_so_and_can_be_sent_again(page: Page, house
         assert [message.text for message in await messages.transcript(db, 1)] == ["First", "Second"]
 
 
+async def test_a_server_that_is_gone_for_a_moment_is_not_the_visitors_problem(page: Page, house: House) -> None:
+    await open_demo(page, house)
+    await ask(page, "First")
+    lost: list[str] = []
+
+    async def fail_twice(route: Route) -> None:
+        if len(lost) < 2:
+            lost.append(route.request.url)
+            await route.abort()
+        else:
+            await route.continue_()
+
+    await page.route("**/widget/v1/messages", fail_twice)
+    await ask(page, "Second")
+    await ask(page, "Third")
+    async with house.store.read() as db:
+        assert [message.text for message in await messages.transcript(db, 1)] == ["First", "Second", "Third"]
+
+
 async def test_an_answer_lost_on_the_way_does_not_double_the_message(page: Page, house: House) -> None:
     await open_demo(page, house)
     await ask(page, "First")
 
-    async def lose_the_reply(route: object) -> None:
-        await route.fetch()  # type: ignore[attr-defined]
-        await route.abort()  # type: ignore[attr-defined]
+    async def lose_the_reply(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
 
     await page.route("**/widget/v1/messages", lose_the_reply)
     box = page.get_by_role("textbox", name="Ask a question…")

@@ -8,6 +8,7 @@ import { eventsOf } from "./stream.js";
 
 const SILENCE = 40_000; // the server says something every 15 s
 const HIDDEN = 30_000; // browsers allow six connections to a server: tabs nobody looks at give theirs back
+const PATIENCE = [300, 700, 1500, 3000]; // between attempts to send, before a person has to decide
 const DRAFT_LIVES = 60_000;
 const REFRESH_BEFORE = 15 * 24 * 3600;
 
@@ -30,6 +31,7 @@ export class Conversation extends EventTarget {
   #last = "";
   #abort = null;
   #wake = () => {};
+  #leaving = Promise.resolve();
   #isRunning = false;
   #isAsleep = false;
   #page;
@@ -97,20 +99,41 @@ export class Conversation extends EventTarget {
     this.#changed();
   }
 
-  async #deliver(id) {
-    const entry = this.entries.get(id);
+  /** Messages leave in the order in which they were written: one at a time. */
+  #deliver(id) {
+    this.#leaving = this.#leaving.then(() => this.#deliverNow(id));
+    return this.#leaving;
+  }
+
+  async #deliverNow(id) {
+    const text = this.entries.get(id)?.text;
+    if (text === undefined) return; // the conversation was left meanwhile
     try {
-      const answer = await this.#call("messages", { id, text: entry.text, context: this.#page() });
+      const answer = await this.#insist(() => this.#call("messages", { id, text, context: this.#page() }));
       this.notice = answer.note ?? "";
       this.isAwaiting = !answer.note;
       const now = this.entries.get(id);
       if (now?.status) this.#put({ ...now, status: "sent", chat_id: answer.chat_id });
     } catch (error) {
-      this.#put({ ...this.entries.get(id), status: "failed", problem: error.sentence ?? "" });
+      const now = this.entries.get(id);
+      if (now?.status) this.#put({ ...now, status: "failed", problem: error.sentence ?? "" });
     }
     this.#savePending();
     if (this.#grant) this.#run();
     this.#changed();
+  }
+
+  /** Tries again for a while where no answer came: what is sent twice under one id is taken once. */
+  async #insist(send) {
+    for (const pause of PATIENCE) {
+      try {
+        return await send();
+      } catch (error) {
+        if (error.status && error.status < 500) throw error;
+        await new Promise((resolve) => setTimeout(resolve, pause * (0.75 + Math.random() / 2)));
+      }
+    }
+    return send();
   }
 
   /** Calls the server; with a conversation that it no longer knows, once more with a new one. */
@@ -157,7 +180,7 @@ export class Conversation extends EventTarget {
       this.isOnline = !this.#isRunning;
       this.#changed();
       if (!goesOn) break;
-      pause = Date.now() - began > 5_000 ? 500 : Math.min(pause * 2, 15_000);
+      pause = Date.now() - began > 5_000 ? 500 : Math.min(pause * 2, 8_000);
       if (this.#isRunning) await this.#rest(pause * (0.5 + Math.random()));
     }
     this.#isRunning = false;

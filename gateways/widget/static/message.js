@@ -62,11 +62,14 @@ function sources(list) {
   const items = list.map((source) => {
     const address = safeAddress(source.url ?? "");
     const title = address ? link(address, source.title) : element("span", { textContent: source.title });
-    return element("li", {}, title, element("span", { className: "quote", textContent: source.quote ?? "" }));
+    return element("li", {}, title, element("span", { className: "quote", textContent: plain(source.quote ?? "") }));
   });
   const summary = element("summary", { textContent: list.length === 1 ? "1 source" : `${list.length} sources` });
   return element("details", { className: "sources", open: true }, summary, element("ol", {}, ...items));
 }
+
+/** A quotation without the marks of its Markdown. */
+const plain = (text) => text.replace(/^ *(```+|~~~+).*$/gm, "").replace(/^ *#{1,6} +|[`*]/gm, "").trim();
 
 function buttons(entry, actions) {
   const isOpen = entry.wait?.state === "open";
