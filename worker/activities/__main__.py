@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 
 from gateways.adapters import adapters, openers
 from gateways.hub_client import HubClient
+from runllm.cli.children import HOPELESS
 from runllm.cli.tether import when_stdin_ends
 from runllm.errors import UsageError
 from store.engine import Store, StoreError
@@ -37,8 +38,12 @@ def main() -> None:
     try:
         settings = ActivitySettings.from_env(os.environ)
         model = open_model(settings.model, settings.script)
+    except (UsageError, ValueError) as error:
+        log.error("The activity worker cannot start: %s", error)
+        sys.exit(HOPELESS)
+    try:
         asyncio.run(_until_stopped(settings, model))
-    except (StoreError, UsageError, ValueError) as error:
+    except StoreError as error:
         sys.exit(f"activity worker: {error}")
 
 

@@ -66,10 +66,7 @@ class AnswerActivities:
         if row is None:
             # On our own surfaces a message's remote id is its effect's key, so browsers know the answer beforehand.
             stream = _Stream(self._context.hub, surface_key(to), entry.effect.key, entry.attempt)
-            stream.stage(SEARCHING)
-            found = await self._context.retriever.find(agent_id, question)
-            stream.stage(WRITING)
-            row = await self._recorded(entry, await self._context.model.answer(question, found, stream.emit))
+            row = await self._recorded(entry, await self._streamed(stream, agent_id, question))
         if not entry.is_done:
             await post_once(self._context, entry, to, content_of(row), {"chat_id": row.id})
         return assistant_message(row)
@@ -95,6 +92,15 @@ class AnswerActivities:
         if row is None:
             row = await self._recorded(entry, await ask(agent_id, question), close=True)
         return assistant_message(row)
+
+    async def _streamed(self, stream: "_Stream", agent_id: int, question: Question) -> ModelAnswer:
+        try:
+            stream.stage(SEARCHING)
+            found = await self._context.retriever.find(agent_id, question)
+            stream.stage(WRITING)
+            return await self._context.model.answer(question, found, stream.emit)
+        finally:
+            stream.stage("")
 
     async def _recorded(self, entry: Entry, answer: ModelAnswer, *, close: bool = False) -> Message:
         """Writes the answer down under the effect's key, so that no retry asks the model again."""

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from pydantic import ValidationError
+from sqlalchemy.exc import StatementError
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from runllm.errors import NotConnected, RateLimited, Rejected, RunLLMError, SurfaceError, UsageError
@@ -18,12 +20,23 @@ def application_error(error: Exception) -> ApplicationError:
     if isinstance(error, ApplicationError):
         return error
     return ApplicationError(
-        str(error) or type(error).__name__,
+        without_words(error),
         type=type(error).__name__,
         non_retryable=isinstance(error, FOR_GOOD),
         next_retry_delay=timedelta(seconds=error.retry_after) if isinstance(error, RateLimited) else None,
         category=_category(error),
     )
+
+
+def without_words(error: Exception) -> str:
+    """The text of an error, without what people wrote: databases and validators like to quote it."""
+    match error:
+        case StatementError():
+            error.hide_parameters = True  # also where others log this error after us
+        case ValidationError():
+            problems = error.errors(include_input=False, include_url=False, include_context=False)
+            return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['type']}" for one in problems)
+    return str(error) or type(error).__name__
 
 
 def _category(error: Exception) -> ApplicationErrorCategory:

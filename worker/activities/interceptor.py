@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from pydantic import ValidationError
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
@@ -39,7 +40,7 @@ class _Manners(ActivityInboundInterceptor):
                 type(error).__name__,
                 info.workflow_id,
             )
-            raise application_error(error) from error
+            raise application_error(error) from None if isinstance(error, ValidationError) else error
 
 
 @asynccontextmanager

@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Sequence
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from gateways.adapter import Content
 from gateways.wire import AskUpgrade, Call, Manifest, Report, UpgradeAdvice
+from runllm.bridge.surfaces import ChatSurface, surface_key
 from runllm.errors import SurfaceError, Unavailable
 from runllm.operations import PostMessage
 from store import buttons, messages, published, sessions
@@ -14,7 +16,7 @@ from store.models import ButtonWaitRow, EffectRow
 from worker.activities.contents import content_to_post
 from worker.activities.context import Context
 from worker.activities.failures import FOR_GOOD
-from worker.activities.ledger import account
+from worker.activities.ledger import account, part_key
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class SessionActivities:
             await account(db, call)
             await sessions.add_log(db, session_id, call.key, [line.model_dump() for line in report.lines])
             for surface in report.bound:
-                await sessions.bind(db, session_id, surface)
+                await self._bind(db, call, surface)
             await sessions.update(
                 db, session_id, phase=report.phase, handler=report.current_handler, build_id=report.build_id
             )
@@ -71,6 +73,15 @@ class SessionActivities:
                 reason = f"version {version.build_id} has no handler {', '.join(missing)}"
                 return UpgradeAdvice(yes=False, build_id=version.build_id, reason=reason)
         return UpgradeAdvice(yes=True, build_id=successors[-1].build_id)
+
+    async def _bind(self, db: AsyncSession, call: Call[Report], surface: ChatSurface) -> None:
+        """Ties a surface to the session. What belongs to another one stays there, and the session's log says so."""
+        binding = await sessions.bind(db, call.session_id, surface)
+        if binding.session_id != call.session_id:
+            key = surface_key(surface)
+            text = f"{key} belongs to session {binding.session_id}: messages there do not come here"
+            line_key = part_key(call.key, 0, key)
+            await sessions.add_log(db, call.session_id, line_key, [{"level": "warning", "text": text}])
 
     async def _settle(self, session_id: int, wait_ids: Sequence[int]) -> None:
         """Shows on the surfaces that the buttons are over. Done again by a retry, it changes nothing."""

@@ -6,7 +6,7 @@ from runllm.operations import Answer, Chat, MessageRef, StreamAnswer, Summarize
 from store import messages
 from tests.unit.activities.conftest import Case
 from tests.unit.activities.doubles import Killed, once
-from worker.activities.answers import AnswerActivities
+from worker.activities.answers import SEARCHING, WRITING, AnswerActivities
 
 
 @pytest.fixture
@@ -72,6 +72,7 @@ async def test_an_answer_is_streamed_and_then_posted_once(case: Case, answers: A
         ("widget:c1", call.key, 1, 6, "👋🏽"),
         ("widget:c1", call.key, 1, 10, " done"),
     ], "offsets count UTF-16 units, as browsers do"
+    assert case.hub.stages == [SEARCHING, WRITING, ""]
     assert case.platform.texts == ["Grüße 👋🏽 done"]
     assert await answers.stream_answer(call) == said
     assert case.model.paid == ["answer"]

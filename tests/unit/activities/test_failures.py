@@ -2,12 +2,15 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from runllm.errors import BY_NAME, ModelError, NotConnected, RateLimited, Rejected, Unavailable, UsageError
+from runllm.operations import MessageRef
 from worker.activities.failures import application_error, first_to_raise
 from worker.activities.interceptor import ActivityManners
 
@@ -38,6 +41,16 @@ def test_of_several_errors_the_one_that_may_go_away_decides() -> None:
     gone, down = NotConnected("c"), Unavailable("u")
     assert first_to_raise([gone, down]) is down
     assert first_to_raise([gone]) is gone
+
+
+def test_an_error_that_quotes_what_people_wrote_is_told_without_it() -> None:
+    failed = IntegrityError("INSERT INTO messages VALUES (?)", {"text": "my secret"}, Exception("constraint"))
+    with pytest.raises(ValidationError) as invalid:
+        MessageRef.model_validate({"chat_id": "my secret"})
+    for error in (failed, invalid.value):
+        assert "secret" not in application_error(error).message
+        assert application_error(error).type == type(error).__name__
+    assert "secret" not in str(failed), "nor where it is logged again"
 
 
 class _Activity(ActivityInboundInterceptor):

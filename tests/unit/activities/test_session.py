@@ -57,6 +57,18 @@ async def test_a_report_is_written_down_once(case: Case, session: SessionActivit
     assert bound is not None
 
 
+async def test_a_surface_of_another_session_stays_there(case: Case, session: SessionActivities) -> None:
+    async with case.store.begin() as db:
+        other = await sessions.create(db, agent_id=1, published_name="support", surface=case.slack)
+    await session.report(case.call(Report(bound=[case.slack])))
+    async with case.store.read() as db:
+        (line,) = await sessions.log_of(db, case.session_id)
+        bound = await sessions.bound_session(db, surface_key(case.slack))
+    assert bound is not None
+    assert bound.id == other.id
+    assert f"belongs to session {other.id}" in line.text
+
+
 async def test_a_closed_session_says_when_it_closed(case: Case, session: SessionActivities) -> None:
     await session.report(case.call(Report(phase="closed")))
     async with case.store.read() as db:
