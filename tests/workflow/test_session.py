@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 
 from gateways.wire import Call, Envelope, workflow_id
 from runllm import operations as ops
@@ -175,6 +175,20 @@ async def test_terminate_cancels_parked_handlers_and_their_buttons(client: Clien
         await talk.handle.result()
         assert desk.posts == [("parks_then_moves", "helpful?")]
         assert desk.waits[0] in [wait for report in desk.reports for wait in report.stop_waits]
+
+
+async def test_cancelling_the_workflow_closes_the_session_and_its_buttons(client: Client) -> None:
+    async with open_desk(client, published("front", "parks")) as desk:
+        talk = desk.session()
+        await talk.say("ask")
+        await desk.until(lambda: any(report.phase == "waiting_for_button" for report in desk.reports))
+        await talk.handle.cancel()
+        with pytest.raises(WorkflowFailureError):
+            await talk.handle.result()
+        assert await status(talk) == WorkflowExecutionStatus.CANCELED
+        assert desk.reports[-1].phase == "closed"
+        assert desk.reports[-1].stop_waits == desk.waits
+        assert desk.lines == [("error", "the session was cancelled in Temporal")]
 
 
 async def test_a_listen_that_cannot_bind_is_the_customers_error(client: Client) -> None:

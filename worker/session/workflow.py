@@ -79,11 +79,17 @@ class Session:
         """Lives until the customer's code terminates it, and further while it mirrors surfaces."""
         self.state.build_id = self._published.build_id
         self._show()
-        while self.state.phase != "closed":
-            await self._until_there_is_work()
-            await self._move_on_if_due()
-            await self._work()
-            await self._report()
+        try:
+            while self.state.phase != "closed":
+                await self._until_there_is_work()
+                await self._move_on_if_due()
+                await self._work()
+                await self._report()
+        except asyncio.CancelledError:  # somebody cancelled the workflow, or this process lets go of it
+            self._reporter.error("the session was cancelled in Temporal")
+            self.terminate([])
+            await self._close()
+            raise
         await self._close()
 
     # The loop
