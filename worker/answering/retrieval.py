@@ -32,7 +32,10 @@ _OF_ONE_DOCUMENT = 3
 _K1 = 1.2
 _B = 0.75
 _TITLE_WEIGHT = 2
-_SHORTEST_TYPO = 4
+_TYPO_LENGTHS = range(4, 31)
+_MOST_TERMS = 64
+"""Of a message. Who pastes a log says at its beginning what it is about, or nowhere."""
+
 _SIZE_SECONDS = 5.0
 _VOCABULARY_SECONDS = 60.0
 
@@ -74,7 +77,7 @@ class LexicalRetriever:
             await _measure(db, agent_id, known)
             if not known.size:
                 return Found()
-            asked, last = await _query(db, agent_id, known, terms(question.text), repair=True)
+            asked, last = await _query(db, agent_id, known, terms(question.text)[:_MOST_TERMS], repair=True)
             before, history = await _query(db, agent_id, known, _history_terms(question.history), repair=False)
             found = {one.id: one for one in await search.search(db, agent_id, asked, _CANDIDATES)}
             if before and asked:
@@ -158,7 +161,9 @@ def _passage(one: _Ranked) -> Passage:
 
 
 def _history_terms(history: Sequence[Turn]) -> list[str]:
-    return terms("\n".join([turn.text for turn in history if turn.author == "user"][-_HISTORY_TURNS:]))
+    """What people asked before; should it be too much, the newest counts."""
+    asked = [turn.text for turn in history if turn.author == "user"][-_HISTORY_TURNS:]
+    return terms("\n".join(reversed(asked)))[:_MOST_TERMS]
 
 
 async def _query(
@@ -178,7 +183,7 @@ async def _query(
 
 
 def _may_be_typo(word: str, frequency: Mapping[str, int]) -> bool:
-    return not frequency[word] and len(word) >= _SHORTEST_TYPO and word.isalpha()
+    return not frequency[word] and len(word) in _TYPO_LENGTHS and word.isalpha()
 
 
 async def _measure(db: AsyncSession, agent_id: int, known: _Knowledge) -> None:
