@@ -2,7 +2,7 @@
 
 import typer
 
-from runllm.cli import api_keys, checkup, connecting, conversations, dev, documents, publishing
+from runllm.cli import api_keys, checkup, connecting, conversations, dev, documents, new_project, publishing, replaying
 
 app = typer.Typer(
     name="runllm",
@@ -14,10 +14,12 @@ app = typer.Typer(
 )
 
 app.command("dev")(dev.command)
+app.command("init")(new_project.init)
 app.command("publish")(publishing.publish)
 app.command("watch")(publishing.watch)
 app.command("rollback")(publishing.rollback)
 app.command("workflows")(publishing.workflows)
+app.command("replay")(replaying.replay)
 app.add_typer(conversations.app, name="sessions")
 app.add_typer(documents.app, name="docs")
 app.add_typer(api_keys.app, name="keys")
