@@ -97,7 +97,10 @@ async def test_nearly_all_questions_are_answered_with_confidence_and_find_their_
 
 @pytest.mark.parametrize(
     ("typed", "document"),
-    [("verify webhok signatur", "guides/webhooks.md"), ("promethues metrics", "operate/monitoring.html")],
+    [
+        ("verify webhok signatur", "guides/webhooks.md"),  # codespell:ignore signatur
+        ("promethues metrics", "operate/monitoring.html"),  # codespell:ignore promethues
+    ],
 )
 async def test_typos_are_repaired_with_the_documentations_own_words(lantern: Store, typed: str, document: str) -> None:
     assert documents(await found(lantern, typed))[0] == document
