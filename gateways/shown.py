@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from runllm.bridge.messages import MessageType
-from store import buttons, feedback, messages
+from store import buttons as waits
+from store import feedback, messages
 from store.models import ButtonWaitRow, Message, Posting
 
 _VIA = {"slack": "Slack", "zendesk": "Zendesk", "discord": "Discord", "widget": "Chat", "console": "Console"}
@@ -27,6 +28,7 @@ class Shown:
     def as_event(self) -> dict[str, Any]:
         """The data of the durable event `message`. All of it: clients replace what they have by it."""
         posting, message, extras = self.posting, self.message, self.posting.extras
+        buttons = _buttons(extras.get("blocks", ()))
         is_gone = message.deleted_at is not None or bool(extras.get("hidden"))
         return {
             "seq": posting.seq,
@@ -40,9 +42,10 @@ class Shown:
             "prefix": extras.get("prefix"),
             "category": message.category,
             "sources": [] if is_gone else message.sources,
-            "buttons": [] if is_gone else _buttons(extras.get("blocks", ())),
+            "buttons": [] if is_gone else buttons,
             "wait": _wait(self.wait, extras.get("note")),
-            "feedback": bool(extras.get("feedback")) and not is_gone,
+            # Answers are rated, not what a workflow says or asks beside them.
+            "feedback": bool(extras.get("feedback") and message.category) and not buttons and not is_gone,
             "helpful": self.is_helpful,
             "edited": message.edited_at is not None,
             "deleted": is_gone,
@@ -76,7 +79,7 @@ async def shown_after(
 
 async def _wait_of(db: AsyncSession, posting: Posting) -> ButtonWaitRow | None:
     wait_id = posting.extras.get("wait_id")
-    return await buttons.get(db, posting.session_id, wait_id) if wait_id else None
+    return await waits.get(db, posting.session_id, wait_id) if wait_id else None
 
 
 async def _via(db: AsyncSession, posting: Posting, message: Message) -> str | None:
