@@ -33,7 +33,7 @@ async def health(request: web.Request) -> web.Response:
         names = [x.name for x in await published.workflows(db, who.agent_id) if x.current_build]
         late = await inbox.unaccounted(db, _LATE, 100)
         failing = await sessions.with_errors(db, who.agent_id, now() - _LATELY)
-    problem, queues = await _look_at_temporal(await deps.temporal.client(), names)
+    problem, queues = await look_at_temporal(await deps.temporal.client(), names)
     return web.json_response(
         {
             "temporal": {"is_reachable": not problem, "error": problem, "namespace": deps.temporal.namespace},
@@ -47,7 +47,8 @@ async def health(request: web.Request) -> web.Response:
     )
 
 
-async def _look_at_temporal(client: Client, names: list[str]) -> tuple[str, list[dict[str, Any]]]:
+async def look_at_temporal(client: Client, names: list[str]) -> tuple[str, list[dict[str, Any]]]:
+    """Why Temporal does not answer, or else the state of all queues of the engine and of these workflows."""
     wanted = [
         ("activities", ACTIVITY_QUEUE, _ACTIVITIES),
         ("indexing", KNOWLEDGE_QUEUE, _ACTIVITIES),
