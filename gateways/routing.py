@@ -1,5 +1,6 @@
 """One inbound event -> one transaction -> acknowledgement. What follows, delivery to the session, may take its time."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from typing import Literal
@@ -59,9 +60,19 @@ class Routing:
         self._store = store
         self._deliver = deliver
         self._poke = poke
+        self._jobs: set[asyncio.Task[Accepted]] = set()
 
     async def take_in(self, inbound: Inbound) -> Accepted:
-        """Writes the event down, once. When this returns, the platform may be told that we have it."""
+        """Writes the event down, once. When this returns, the platform may be told that we have it.
+
+        A sender that hangs up meanwhile does not undo it.
+        """
+        job = asyncio.create_task(self._take_in(inbound), name=f"take in {inbound.kind}")
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+        return await asyncio.shield(job)
+
+    async def _take_in(self, inbound: Inbound) -> Accepted:
         accepted = await self._record_once(inbound)
         self._poke(surface_key(inbound.surface))
         if accepted.session_id is not None and accepted.inbox_id and not accepted.ignored:

@@ -66,6 +66,8 @@ class Sweeper:
 
     async def redeliver(self) -> None:
         """Tells sessions what they should have been told before."""
+        if not await self._is_anything_open():
+            return
         async with self._store.begin() as db:
             mine = await leases.acquire(db, "sweeper", self._me, _LEASE)
             waiting = _sessions_of(await inbox.due(db, _BATCH)) if mine else []
@@ -87,6 +89,11 @@ class Sweeper:
         clock = time.monotonic()
         to_ask = [session for session in open_rows if self._pauses.get(session, (0.0, 0.0))[0] <= clock]
         await asyncio.gather(*(self._ask(session, open_rows[session]) for session in to_ask))
+
+    async def _is_anything_open(self) -> bool:
+        """A look that writes nothing: most of the time there is nothing to do."""
+        async with self._store.read() as db:
+            return bool(await inbox.unaccounted(db, timedelta(0), 1))
 
     async def _is_my_turn(self) -> bool:
         async with self._store.begin() as db:

@@ -105,6 +105,17 @@ async def test_five_times_the_same_message_is_one(desk: Desk) -> None:
         assert len(await messages.feed(db, "widget:c1", 0)) == 1
 
 
+async def test_a_sender_that_hangs_up_does_not_undo_its_message(desk: Desk) -> None:
+    sending = asyncio.create_task(desk.routing.take_in(said()))
+    await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    again = await desk.routing.take_in(said())
+    assert again.repeated
+    assert desk.told[0] == again.session_id
+
+
 async def test_many_at_once_are_one_session_and_stay_in_order(desk: Desk) -> None:
     taken = await asyncio.gather(*(desk.routing.take_in(said(f"text {n}", f"m{n}")) for n in range(20)))
     assert len({accepted.session_id for accepted in taken}) == 1
