@@ -132,7 +132,7 @@ async def test_a_broken_line_is_picked_up_where_it_broke(page: Page, house: Hous
     for number in range(5):
         house.cut_lines()
         await house.answer(f"Said while the line was down: {number}")
-    await house.answer("Half of anwer, and the rest", "1:77")
+    await house.answer("Half of an answer, and the rest", "1:77")
     await expect(page.locator(".agent")).to_have_count(6)
     await expect(page.locator(".agent").last).to_contain_text("and the rest")
     await expect(page.locator(".mine")).to_have_count(1)
