@@ -119,7 +119,7 @@ def passage_shape(found: Candidate) -> dict[str, Any]:
         "heading": found.heading_path,
         "path": found.path,
         "url": found.url and found.url + (f"#{found.anchor}" if found.anchor else ""),
-        "score": round(found.score, 2),
+        "score": found.score,
         "text": found.text,
     }
 

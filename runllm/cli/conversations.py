@@ -2,10 +2,12 @@
 
 import time
 from contextlib import suppress
+from json import dumps
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from runllm.api_errors import AwayError
@@ -83,13 +85,13 @@ def _one(session: dict[str, Any]) -> None:
         _print(out, "\nButtons")
     for wait in session["waits"]:
         clicked = f", clicked {wait['clicked']}" if wait["clicked"] else ""
-        _print(out, f"  {wait['state']}{clicked}: {', '.join(wait['buttons'])}")
+        _print(out, f"{wait['state']}{clicked}: {', '.join(wait['buttons'])}", indent=2)
     if session["log"]:
         _print(out, "\nLog")
     for line in session["log"]:
         where = f" {line['handler']}:" if line["handler"] else ""
-        text = f"  {showing.clock(line['at'])} {line['level']}:{where} {line['text']}"
-        _print(out, text, _COLOURS.get(line["level"], ""))
+        text = f"{showing.clock(line['at'])} {line['level']}:{where} {line['text']}"
+        _print(out, text, _COLOURS.get(line["level"], ""), indent=2)
 
 
 def _others(session: dict[str, Any]) -> list[str]:
@@ -106,30 +108,38 @@ def _message(out: Console, message: dict[str, Any], prefix: str = "  ") -> None:
     head.append(f"{who}{category}{edited}:", style="bold" if is_user else "bold cyan")
     out.print(head, soft_wrap=True)
     for line in message["text"].splitlines():
-        _print(out, f"    {line}")
+        _print(out, line, indent=4)
     for source in message["sources"]:
-        _print(out, f"    ↳ {source.get('title') or 'source'}: {source.get('url') or 'no address'}", "dim")
+        _print(out, f"↳ {source.get('title') or 'source'}: {source.get('url') or 'no address'}", "dim", indent=4)
 
 
-def _print(out: Console, text: str, style: str = "") -> None:
-    out.print(Text(text, style=style), soft_wrap=True)
+def _print(out: Console, text: str, style: str = "", indent: int = 0) -> None:
+    """Breaks lines between words on a terminal; a pipe gets them as they are."""
+    if out.is_terminal and "://" not in text:
+        out.print(Padding(Text(text, style=style), (0, 0, 0, indent)))
+    else:
+        out.print(Text(" " * indent + text, style=style), soft_wrap=True)
 
 
 @app.command()
 def tail(
     id: Annotated[int | None, typer.Argument(min=1, help="Follow only this session.", show_default=False)] = None,
+    json: AsJson = False,
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
-    """Follow new messages as they are said, of one session or of all, until Ctrl-C."""
+    """Follow new messages as they are said, of one session or of all, until Ctrl-C.
+
+    With --json each message is one line of JSON.
+    """
     with in_words(), suppress(KeyboardInterrupt):
         engine = Engine.of(server, api_key)
         if id is not None:
             known(lambda: engine.get(f"sessions/{id}"), "`runllm sessions list` shows those there are")
-        _follow(engine, id)
+        _follow(engine, id, json)
 
 
-def _follow(engine: Engine, id: int | None) -> None:
+def _follow(engine: Engine, id: int | None, json: bool) -> None:
     out = showing.console()
     last = engine.get("messages", session=id)["last"]
     typer.echo("Waiting for messages; Ctrl-C ends this.", err=True)
@@ -145,4 +155,7 @@ def _follow(engine: Engine, id: int | None) -> None:
             continue
         is_away, last = False, answer["last"]
         for message in answer["messages"]:
-            _message(out, message, f"#{message['session_id']} {message['published_name']} ")
+            if json:
+                typer.echo(dumps(message, ensure_ascii=False))
+            else:
+                _message(out, message, f"#{message['session_id']} {message['published_name']} ")

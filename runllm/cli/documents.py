@@ -136,7 +136,7 @@ def search(
                 heading = passage["heading"] or passage["title"]
                 place = passage["url"] or passage["path"]
                 text = showing.one_line(passage["text"], 160)
-                showing.row(made, f"{passage['score']:.2f}", f"{heading}\n{place}\n{text}\n")
+                showing.row(made, f"{passage['score']:.3g}", f"{heading}\n{place}\n{text}\n")
             showing.console().print(made)
 
 

@@ -1,5 +1,8 @@
 """`runllm publish`, `watch`, `rollback` and `workflows`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,9 +39,21 @@ def publish(
         engine = Engine.of(server, api_key)
         found = handlers_in(file, entrypoint)
         published_as = name or file.stem
-        engine.client.publish(published_as, found.entrypoint, found.tasks)
+        with _in_a_terminal():
+            engine.client.publish(published_as, found.entrypoint, found.tasks)
         if watch:
             engine.client.watch(published_as)
+
+
+@contextmanager
+def _in_a_terminal() -> Iterator[None]:
+    """What the client prints, without its advice on what to write in Python next."""
+    printed = StringIO()
+    with redirect_stdout(printed):
+        yield
+    for line in printed.getvalue().splitlines():
+        said, is_advice, _ = line.partition(": client.watch(")
+        typer.echo(f"{said}; `runllm watch` shows its deployment" if is_advice else line)
 
 
 def watch(name: Name, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
@@ -65,7 +80,8 @@ def rollback(
     """
     with in_words():
         client = Engine.of(server, api_key).client
-        client.rollback(name, build)
+        with _in_a_terminal():
+            client.rollback(name, build)
         if watch:
             client.watch(name)
 

@@ -1,6 +1,7 @@
 """`runllm sessions` against a real control API."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -109,6 +110,23 @@ async def test_tail_shows_what_is_said_from_now_on_and_ends_quietly(terminal: Te
     assert process.returncode == 0
     assert b"said before" not in rest
     assert problems.strip() == b""
+
+
+async def test_tail_as_json_is_one_line_a_message(terminal: Terminal) -> None:
+    number = await conversation(terminal.gateway)
+    command = (sys.executable, "-m", "runllm.cli", "sessions", "tail", str(number), "--json")
+    environ = {**os.environ, **terminal.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=PIPE, stderr=PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await process.stderr.readline()
+    await answer(terminal.gateway, await conversation(terminal.gateway), "elsewhere")
+    await answer(terminal.gateway, number, "two\nlines")
+    async with asyncio.timeout(20):
+        line = await process.stdout.readline()
+    assert json.loads(line)["text"] == "two\nlines"
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
 
 
 async def test_tail_of_a_session_that_is_not_there(terminal: Terminal) -> None:

@@ -42,7 +42,8 @@ def flow(tmp_path: Path, name: str, text: str = FLOW) -> str:
 
 async def test_a_file_is_published_under_its_name_with_its_tasks(terminal: Terminal, tmp_path: Path) -> None:
     result = await terminal.run("publish", flow(tmp_path, "help_desk"), "--no-watch")
-    assert "help_desk is published as build " in result.stdout
+    assert result.stdout.startswith("help_desk is published as build ")
+    assert result.stdout.endswith("1 file; `runllm watch` shows its deployment\n")
     async with terminal.gateway.store.read() as db:
         version = await published.newest_wanted(db, "help_desk")
         assert version is not None
