@@ -59,6 +59,12 @@ class _RecordedText(BaseModel):
 
     _recorded: str | None = PrivateAttr(default=None)
 
+    # What the record holds is no part of the message. Being mutable, messages stay unhashable, like every such model.
+    def __eq__(self, other: object) -> bool:
+        return dict(self) == dict(other) if isinstance(other, type(self)) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
 
 class AssistantChatMessage(_RecordedText):
     """A message that the agent wrote.
