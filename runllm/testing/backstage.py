@@ -70,6 +70,7 @@ class Backstage:
         self.messages: dict[int, Message] = {}
         self.sent: list[Sent] = []
         self.tickets: dict[str, Ticket] = {}
+        self.opened: list[ChatSurface] = []
         self.tags: list[str] = []
         self.lines: list[str] = []
         self.script: dict[type[ops.Operation[Any]], deque[Any]] = defaultdict(deque)
@@ -86,9 +87,9 @@ class Backstage:
         self._shown[surface_key(at)].append(self._number(message))
         self.lines.append(f"{author} on {at.type}: {message.text}")
 
-    def said(self, text: str, user: str) -> UserChatMessage:
+    def said(self, text: str, user: str, name: str | None = None) -> UserChatMessage:
         """A person's message, in the record."""
-        message = UserChatMessage(text=text, chat_id=next(self._numbers), user_identifier=user)
+        message = UserChatMessage(text=text, chat_id=next(self._numbers), user_identifier=user, author_name=name)
         self.messages[self._number(message)] = message
         return recorded(message.model_copy())
 
@@ -214,7 +215,10 @@ class Backstage:
         else:
             place = ("discord", operation.guild_id, operation.channel_id)
             thread = DiscordThread(config=DiscordThreadConfig(guild_id=place[1], channel_id=place[2], thread_id=number))
-        return self._threads.setdefault(place, thread) if operation.reuse else thread
+        if operation.reuse and self._threads.setdefault(place, thread) is not thread:
+            return self._threads[place]
+        self.opened.append(thread)
+        return thread
 
     def _create_ticket(self, operation: ops.CreateZendeskTicket) -> ZendeskTicket:
         subdomain = (operation.domain or "rehearsal").removesuffix(".zendesk.com")
@@ -225,6 +229,7 @@ class Backstage:
         description = (operation.description or "Conversation:\n\n{conversation}").replace("{conversation}", said)
         title = operation.title or first
         self.tickets[ticket.id] = Ticket(title=title, description=description, tags=operation.tags or [])
+        self.opened.append(ticket)
         self.lines.append(f"ticket {ticket.id}: {title}")
         return ticket
 

@@ -1,15 +1,16 @@
 """The rehearsal of a conversation: what a test says, what the model will say, and what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from runllm import operations as ops
 from runllm.agent import Agent
+from runllm.bridge.buttons import ButtonClicked
 from runllm.bridge.core import Conversation, Event
-from runllm.bridge.listeners import DiscordListener, Listener, SlackListener, WidgetListener
+from runllm.bridge.listeners import DiscordListener, SlackListener, WidgetListener
 from runllm.bridge.messages import AnswerCategory, AssistantChatMessage, Source, UserChatMessage
 from runllm.bridge.surfaces import (
     AdminConsole,
@@ -26,10 +27,12 @@ from runllm.bridge.surfaces import (
 )
 from runllm.bridge.triggers import Happening, default_trigger, first_that_fires
 from runllm.decorators import EntrypointWrapper, TaskWrapper
-from runllm.errors import HandlerLeft
+from runllm.errors import HandlerLeft, UsageError
 from runllm.parameters import bind
 from runllm.testing.backstage import Backstage, Sent, Ticket
-from runllm.testing.runtime import Click, RehearsalRuntime, Stage, finish
+from runllm.testing.runtime import Click, Meanwhile, RehearsalRuntime, Stage, finish
+
+S = TypeVar("S", bound=ChatSurface)
 
 SESSION_ID = 1
 """The number of every rehearsed session."""
@@ -43,10 +46,11 @@ class Rehearsal:
     the transcript to whatever fails.
 
     Args:
-        entrypoint: The function that the conversation starts with.
+        handler: The function that the conversation starts with: the entrypoint, or with `on` one of the tasks.
         tasks: The functions that it can move on to, as for `Client.publish`.
-        surface: Where the conversation happens; a place of the entrypoint's first listener where it is None. The
-            listeners' triggers are not asked: the first message always reaches the entrypoint.
+        surface: Where the conversation happens; the first of `on`, or a place of the entrypoint's first listener,
+            where it is None. The listeners' triggers are not asked: the first message always reaches the entrypoint.
+        on: What the handler listens on, as if `agent.listen(on, handler)` had been called before.
 
     Attributes:
         surface: Where the conversation happens.
@@ -54,16 +58,17 @@ class Rehearsal:
 
     def __init__(
         self,
-        entrypoint: EntrypointWrapper,
+        handler: EntrypointWrapper | TaskWrapper,
         tasks: Sequence[TaskWrapper] = (),
         *,
         surface: ChatSurface | None = None,
+        on: Sequence[ChatSurface] = (),
     ) -> None:
-        self.surface = surface or _place_of(entrypoint.listeners[0])
+        self.surface = surface or (on[0] if on else _place_of(handler))
         handlers: dict[str, EntrypointWrapper | TaskWrapper] = {task.name: task for task in tasks}
-        handlers[entrypoint.name] = entrypoint
-        listened = [(self.surface, default_trigger(self.surface))]
-        self._stage = Stage(handlers=handlers, handler=entrypoint.name, on=listened)
+        handlers[handler.name] = handler
+        listened = [(each, default_trigger(each)) for each in on or [self.surface]]
+        self._stage = Stage(handlers=handlers, handler=handler.name, on=listened)
         self._behind = Backstage()
 
     # The script
@@ -102,21 +107,33 @@ class Rehearsal:
         """Scripts a click for the next handler that waits for a button, that long after the wait began."""
         self._stage.meanwhile.append(Click(button_id, user, after))
 
-    def will_say(self, text: str) -> None:
+    def will_say(self, text: str, *, on: ChatSurface | None = None, user: str = "user", mentions: bool = False) -> None:
         """Scripts a message that arrives while a handler waits for a button: the current handler gets it."""
-        self._stage.meanwhile.append(text)
+        say = Meanwhile(f"say {text!r}", lambda: self.say(text, on=on, user=user, mentions=mentions))
+        self._stage.meanwhile.append(say)
+
+    def will_look(self, look: Callable[[], object]) -> None:
+        """Scripts a look behind the scenes while a handler waits for a button: `look` may assert, and `say`."""
+        self._stage.meanwhile.append(Meanwhile("look", look))
 
     # The conversation
 
     def say(
-        self, text: str, *, on: ChatSurface | None = None, user: str = "user", mentions: bool = False
+        self,
+        text: str,
+        *,
+        on: ChatSurface | None = None,
+        user: str = "user",
+        name: str | None = None,
+        mentions: bool = False,
     ) -> list[Sent]:
         """Somebody writes a message.
 
         Args:
             text: What it says.
             on: Where; on the conversation's own surface where it is None.
-            user: Who writes it.
+            user: Who writes it, in the platform's terms.
+            name: The name that the platform shows for them.
             mentions: The message mentions the bot.
 
         Returns:
@@ -133,8 +150,8 @@ class Rehearsal:
             ```
         """
         place = on or self.surface
-        message = self._behind.said(text, user)
-        self._behind.add(user, message, place)
+        message = self._behind.said(text, user, name)
+        self._behind.add(name or user, message, place)
         happening = Happening(surface=SurfaceType(place.type), is_mention=mentions)
         return self._take_in(place, happening, message)
 
@@ -146,10 +163,17 @@ class Rehearsal:
         happening = Happening(surface=SurfaceType(place.type), is_message=False, emoji=emoji)
         return self._take_in(place, happening, people[-1] if people else None)
 
-    def pass_time(self, duration: timedelta) -> list[Sent]:
-        """Nobody says anything for that long. Returns what was sent because of it."""
+    def wait(self, duration: timedelta) -> list[Sent]:
+        """Nobody says anything for that long. Returns what was sent because of it.
+
+        Example:
+            ```python
+            reminders = talk.wait(timedelta(days=1))
+            ```
+        """
         before, stage, until = len(self.sent), self._stage, self._stage.time + duration
-        if stage.deadline is not None and stage.deadline <= until:
+        self._behind.lines.append(f"({duration} pass)")
+        while stage.deadline is not None and stage.deadline <= until:
             stage.time, stage.deadline = stage.deadline, None
             surface, trigger = stage.on[0]
             self._behind.lines.append(f"(silence: {stage.on_timeout} runs)")
@@ -166,13 +190,33 @@ class Rehearsal:
         return self._stage.handler
 
     @property
+    def listening(self) -> list[ChatSurface]:
+        """The surfaces that this handler listens on."""
+        return [surface for surface, _ in self._stage.on]
+
+    @property
+    def parked(self) -> list[str]:
+        """Names of the handlers that wait for a button at this moment; for a `will_look`."""
+        return list(self._stage.parked)
+
+    @property
+    def clicks(self) -> list[ButtonClicked]:
+        """The clicks that ended a wait, in order."""
+        return self._stage.clicks
+
+    @property
+    def refused(self) -> list[ButtonClicked]:
+        """The clicks of people who are not among the `allowed_users`."""
+        return self._stage.refused
+
+    @property
     def phase(self) -> str:
         """`listening`, `mirroring` or `closed`."""
         return self._stage.phase
 
     @property
     def time(self) -> datetime:
-        """The time that handlers see. Sleeps, waits and `pass_time` move it."""
+        """The time that handlers see. Sleeps, waits for buttons and `wait` move it."""
         return self._stage.time
 
     @property
@@ -190,6 +234,16 @@ class Rehearsal:
         """The tags on the conversation."""
         return self._behind.tags
 
+    def opened(self, kind: type[S]) -> S:
+        """The surface of that kind that a handler opened last, like `opened(SlackThread)`.
+
+        Raises:
+            AssertionError: None was opened.
+        """
+        found = [surface for surface in self._behind.opened if isinstance(surface, kind)]
+        assert found, f"no handler opened a {kind.__name__}\n{self.transcript()}"
+        return found[-1]
+
     def texts(self, to: ChatSurface | None = None) -> list[str]:
         """What was sent to a surface, the conversation's own where it is None."""
         wanted = surface_key(to or self.surface)
@@ -205,11 +259,19 @@ class Rehearsal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if error is not None:
+        if error is None:
+            self.check_script()
+        else:
             error.add_note(f"The conversation:\n{self.transcript()}")
-            return
+
+    def check_script(self) -> None:
+        """Fails where the script has more than was asked for. The end of a `with` calls it.
+
+        Raises:
+            AssertionError: Something is left; the text names it.
+        """
         left = [kind.name for kind, script in self._behind.script.items() if script]
-        left += [f"click {m.button_id}" if isinstance(m, Click) else f"say {m!r}" for m in self._stage.meanwhile]
+        left += [f"click {m.button_id}" if isinstance(m, Click) else m.what for m in self._stage.meanwhile]
         assert not left, f"the script has more than was asked for: {', '.join(left)}\n{self.transcript()}"
 
     # Turns
@@ -217,7 +279,7 @@ class Rehearsal:
     def _take_in(self, place: ChatSurface, happening: Happening, message: UserChatMessage | None) -> list[Sent]:
         before, stage, key = len(self.sent), self._stage, surface_key(place)
         triggers = [trigger for surface, trigger in stage.on if surface_key(surface) == key]
-        trigger = first_that_fires(triggers, happening)
+        trigger = first_that_fires(triggers[:1], happening)  # a surface is listened to once, as in the engine
         if stage.phase == "mirroring" and message is not None and key in map(surface_key, stage.mirror):
             for other in stage.mirror:
                 if happening.is_message and surface_key(other) != key:  # reactions are not mirrored
@@ -236,7 +298,7 @@ class Rehearsal:
 
     def _run(self, name: str, event: Event) -> None:
         wrapper = self._stage.published(name)
-        agent = Agent(RehearsalRuntime(self._stage, self._behind, self.say), event)
+        agent = Agent(RehearsalRuntime(self._stage, self._behind, name), event)
         arguments = bind(wrapper.function, [surface for surface, _ in self._stage.on])
         with suppress(HandlerLeft):
             finish(wrapper.function, agent, event, **arguments)
@@ -247,9 +309,11 @@ class Rehearsal:
         return Conversation(session_id=SESSION_ID, surface=surface, new_message=message, tags=list(self.tags))
 
 
-def _place_of(listener: Listener) -> ChatSurface:
-    """A place where the listener hears of a new conversation."""
-    match listener:
+def _place_of(handler: EntrypointWrapper | TaskWrapper) -> ChatSurface:
+    """A place where an entrypoint's first listener hears of a new conversation."""
+    if isinstance(handler, TaskWrapper):
+        raise UsageError(f"{handler.name} is a task and listens nowhere by itself: rehearse it with on=[surface, ...]")
+    match listener := handler.listeners[0]:
         case WidgetListener():
             return ChatWidget(config=ChatWidgetConfig(convo_identifier="rehearsal"))
         case SlackListener(team_id=team_id, channels=slack):

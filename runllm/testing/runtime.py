@@ -42,6 +42,14 @@ class Click:
     after: timedelta
 
 
+@dataclass(frozen=True)
+class Meanwhile:
+    """Something in the script that happens while a handler waits for a button."""
+
+    what: str
+    do: Callable[[], object]
+
+
 @dataclass
 class Stage:
     """Where a rehearsed session is: what the engine carries from event to event."""
@@ -52,7 +60,10 @@ class Stage:
     phase: Literal["listening", "mirroring", "closed"] = "listening"
     time: datetime = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
     mirror: list[ChatSurface] = field(default_factory=list)
-    meanwhile: deque[Click | str] = field(default_factory=deque)
+    meanwhile: deque[Click | Meanwhile] = field(default_factory=deque)
+    parked: list[str] = field(default_factory=list)
+    clicks: list[ButtonClicked] = field(default_factory=list)
+    refused: list[ButtonClicked] = field(default_factory=list)
     silence: timedelta | None = None
     deadline: datetime | None = None
     on_timeout: str = ""
@@ -65,10 +76,10 @@ class Stage:
 
 
 class RehearsalRuntime:
-    """The `Runtime` of one run of a handler. `say` is how somebody writes while the handler is parked."""
+    """The `Runtime` of one run of a handler."""
 
-    def __init__(self, stage: Stage, behind: Backstage, say: Callable[[str], object]) -> None:
-        self._stage, self._behind, self._say = stage, behind, say
+    def __init__(self, stage: Stage, behind: Backstage, handler: str) -> None:
+        self._stage, self._behind, self._handler = stage, behind, handler
         self._waits = 0
 
     def perform(self, operation: Operation[R]) -> R:
@@ -82,11 +93,20 @@ class RehearsalRuntime:
         self._waits += 1
         wait = ButtonWait(wait_id=self._waits, allowed_users=allowed_users)
         self.perform(message.model_copy(update={"wait": wait}))
-        ids, began, patience = button_ids(message.blocks), self._stage.time, timeout or BUTTON_LIMIT
+        self._stage.parked.append(self._handler)
+        try:
+            return self._until_clicked(button_ids(message.blocks), timeout, allowed_users)
+        finally:
+            self._stage.parked.remove(self._handler)
+
+    def _until_clicked(
+        self, ids: list[str], timeout: timedelta | None, allowed_users: list[str] | None
+    ) -> ButtonClicked | None:
+        began, patience = self._stage.time, timeout or BUTTON_LIMIT
         while self._stage.meanwhile:
             match self._stage.meanwhile.popleft():
-                case str(text):
-                    self._say(text)
+                case Meanwhile(do=do):
+                    do()
                     if self._stage.phase != "listening":
                         raise HandlerLeft("agent.terminate() ended the session that this handler was parked in")
                 case Click(button_id=button_id, user=user, after=after):
@@ -97,13 +117,17 @@ class RehearsalRuntime:
                         self._behind.lines.append(f"(a click on {button_id} comes too late)")
                         return None
                     self._stage.time = max(self._stage.time, began + after)
+                    click = ButtonClicked(id=button_id, user=user, at=self._stage.time)
                     if allowed_users is None or user in allowed_users:
                         self._behind.lines.append(f"{user or 'user'} clicks {button_id}")
-                        return ButtonClicked(id=button_id, user=user, at=self._stage.time)
+                        self._stage.clicks.append(click)
+                        return click
+                    self._stage.refused.append(click)
                     self._behind.lines.append(f"({user} clicks {button_id}, and is not one of {allowed_users})")
         if timeout is None:
             raise self._behind.missing(f"the handler waits for one of the buttons {ids}: call will_click(id) before")
         self._stage.time = max(self._stage.time, began + patience)
+        self._behind.lines.append(f"({self._handler} waited {patience} for a click)")
         return None
 
     def listen(

@@ -501,11 +501,11 @@ def test_a_reaction_before_any_message_has_no_message() -> None:
 def test_silence_runs_the_other_handler_once() -> None:
     with Rehearsal(front, [back, remind]) as talk:
         talk.say("hi")
-        assert talk.pass_time(timedelta(minutes=59)) == []
+        assert talk.wait(timedelta(minutes=59)) == []
         talk.say("hi bot", mentions=True)  # starts the silence anew
-        assert talk.pass_time(timedelta(minutes=59)) == []
-        assert [sent.text for sent in talk.pass_time(HOUR)] == ["still there? True None"]
-        assert talk.pass_time(HOUR) == []
+        assert talk.wait(timedelta(minutes=59)) == []
+        assert [sent.text for sent in talk.wait(HOUR)] == ["still there? True None"]
+        assert talk.wait(HOUR) == []
         assert (talk.phase, talk.say("hello?")) == ("closed", [])
     assert "(no handler runs: the session is over)" in repr(talk)
 
