@@ -35,8 +35,14 @@ def answer(agent: Agent, event: Event) -> None:
     summary = agent.summarize(event.conversation)
     if summary:
         agent.apply_tag("summed-up", event.conversation)
+    agent.step("look up", look_up)
     say(agent, event, "one")
+    agent.sleep(0.01)
     say(agent, event, "two")
+
+
+def look_up() -> int:
+    return 1
 """
 
 
@@ -92,7 +98,7 @@ async def author(client: Client, tmp_path: Path) -> AsyncIterator[Author]:
 async def test_the_same_code_takes_the_same_path(author: Author) -> None:
     code, printed = await author.replay()
     assert code == 0, printed
-    assert "4 calls, all the same 1 conversation replayed: each takes the same path" in printed
+    assert "6 calls, all the same 1 conversation replayed: each takes the same path" in printed
 
 
 async def test_a_reordered_call_is_found_with_its_line(author: Author) -> None:
@@ -114,15 +120,15 @@ async def test_a_reordered_call_of_the_same_kind_is_found_too(author: Author) ->
     code, printed = await author.replay()
     assert code == 1
     assert "the calls of `surfaces.post_message` in `answer` have changed places" in printed
-    assert f'{author.file.name}, line 14: say(agent, event, "two")' in printed
+    assert f'{author.file.name}, line 15: say(agent, event, "two")' in printed
 
 
 async def test_a_removed_call_is_found_with_the_line_that_comes_in_its_place(author: Author) -> None:
     author.change('        agent.apply_tag("summed-up", event.conversation)\n', "        pass\n")
     code, printed = await author.replay()
     assert code == 1
-    assert "calls `surfaces.post_message` in `answer` where the conversation called `tagging.apply_tag`" in printed
-    assert f'{author.file.name}, line 14: say(agent, event, "one"), through {author.file.name}, line 6' in printed
+    assert "this code calls `agent.step` where the conversation called `tagging.apply_tag` in `answer`" in printed
+    assert f'{author.file.name}, line 14: agent.step("look up", look_up)' in printed
 
 
 async def test_a_call_removed_from_the_end_is_found_with_the_line_before_it(author: Author) -> None:
@@ -130,7 +136,28 @@ async def test_a_call_removed_from_the_end_is_found_with_the_line_before_it(auth
     code, printed = await author.replay()
     assert code == 1
     assert "`surfaces.post_message`" in printed
-    assert f'{author.file.name}, line 14: say(agent, event, "one")' in printed
+    assert f"{author.file.name}, line 16: agent.sleep(0.01)" in printed
+
+
+@pytest.mark.parametrize(
+    ("removed", "expected"),
+    [
+        (
+            '    agent.step("look up", look_up)\n',
+            ("calls `surfaces.post_message` in `answer` where the conversation called `agent.step`", "line 14: say("),
+        ),
+        (
+            "    agent.sleep(0.01)\n",
+            ("calls `surfaces.post_message` in `answer` where the conversation called `agent.sleep`", "line 16: say("),
+        ),
+    ],
+)
+async def test_a_step_and_a_sleep_are_calls_too(author: Author, removed: str, expected: tuple[str, str]) -> None:
+    author.change(removed, "")
+    code, printed = await author.replay()
+    assert code == 1
+    for words in expected:
+        assert words in printed
 
 
 async def test_a_changed_branch_is_found(author: Author) -> None:
@@ -146,7 +173,7 @@ async def test_other_words_are_mentioned_and_are_no_failure(author: Author) -> N
     code, printed = await author.replay()
     assert code == 0
     assert "`surfaces.post_message` in `answer` gets another message" in printed
-    assert f"{author.file.name}, line 15" in printed
+    assert f'{author.file.name}, line 17: say(agent, event, "two, please")' in printed
 
 
 async def test_a_handler_that_fails_now_is_found_with_its_error(author: Author) -> None:

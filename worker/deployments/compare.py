@@ -11,6 +11,7 @@ import linecache
 import os
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +23,7 @@ from temporalio.worker import (
     Interceptor,
     Replayer,
     StartActivityInput,
+    StartLocalActivityInput,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowOutboundInterceptor,
@@ -33,11 +35,12 @@ from worker.deployments import import_errors
 from worker.deployments.channel import take_output
 from worker.deployments.replay import first_difference
 from worker.deployments.settings import temporal_connection
-from worker.deployments.trails import Difference, MadeCall, calls_in, changed_words, parting
+from worker.deployments.trails import SLEEP, STEP, Difference, MadeCall, calls_in, changed_words, parting
 from worker.deployments.verdicts import Unpacked
 from worker.session.handlers import HandlerGreenlet, run_handler
 from worker.session.hosting import prepare, session_replayer
 from worker.session.published import Published, serve
+from worker.session.run import HandlerRun
 
 
 class Compare(Frozen):
@@ -156,12 +159,16 @@ class Trail:
             )
         )
 
-    def _line(self) -> str:
+    def add_own(self, what: str, frame: FrameType | None = None) -> None:
+        """Takes down a step or a sleep, for which there is no activity."""
+        self.calls.append(MadeCall(activity=what, line=self._line(frame)))
+
+    def _line(self, frame: FrameType | None = None) -> str:
         """The customer's line that asks: in the handler, which stands still in its greenlet while we are called.
 
         Where the handler does so through a function of the customer's, that function's line comes with it.
         """
-        frame, inside = _handler_frame(), list[tuple[str, int]]()
+        frame, inside = frame or _handler_frame(), list[tuple[str, int]]()
         while frame is not None:
             if frame.f_code.co_filename.startswith(self._directory):
                 inside.append((frame.f_code.co_filename, frame.f_lineno))
@@ -190,6 +197,10 @@ def tracing(replayer: Replayer, trail: Trail) -> Replayer:
     """The same replayer, with a trail of what sessions call."""
 
     class Outbound(WorkflowOutboundInterceptor):
+        def start_local_activity(self, input: StartLocalActivityInput) -> ActivityHandle[Any]:
+            trail.add_own(STEP)
+            return self.next.start_local_activity(input)
+
         def start_activity(self, input: StartActivityInput) -> ActivityHandle[Any]:
             trail.add(input.activity, input.args[0])
             return self.next.start_activity(input)
@@ -202,6 +213,13 @@ def tracing(replayer: Replayer, trail: Trail) -> Replayer:
         def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
             return Inbound
 
+    sleep = HandlerRun.sleep
+
+    def traced_sleep(self: HandlerRun, duration: timedelta) -> None:
+        trail.add_own(SLEEP, sys._getframe())
+        sleep(self, duration)
+
+    HandlerRun.sleep = traced_sleep  # type: ignore[method-assign] # interceptors do not see timers
     config = replayer.config()
     config["interceptors"] = [*config.get("interceptors", []), Tracing()]
     return Replayer(**config)

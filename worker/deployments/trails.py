@@ -5,10 +5,17 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowHistory
 
 from gateways.wire import Call
 from runllm.operations import Frozen
+
+STEP, SLEEP = "agent.step", "agent.sleep"
+"""What is called without an activity of the engine."""
+
+_LOCAL = "core_local_activity"
+"""Name of the marker that Temporal's SDK leaves for a local activity."""
 
 _REPORT = "session.report"
 
@@ -46,13 +53,19 @@ class Difference(Frozen):
 
 def calls_in(history: WorkflowHistory) -> list[MadeCall]:
     """The calls that a history has, in order."""
-    scheduled = [event for event in history.events if event.HasField("activity_task_scheduled_event_attributes")]
-    found = []
-    for event in scheduled:
+    return [call for event in history.events if (call := _call_in(event)) is not None]
+
+
+def _call_in(event: HistoryEvent) -> MadeCall | None:
+    if event.HasField("activity_task_scheduled_event_attributes"):
         attributes = event.activity_task_scheduled_event_attributes
         payloads = attributes.input.payloads
-        found.append(_made(attributes.activity_type.name, payloads[0].data if payloads else b""))
-    return found
+        return _made(attributes.activity_type.name, payloads[0].data if payloads else b"")
+    if event.HasField("marker_recorded_event_attributes"):
+        is_step = event.marker_recorded_event_attributes.marker_name == _LOCAL
+        return MadeCall(activity=STEP) if is_step else None
+    is_sleep = event.HasField("timer_started_event_attributes") and SLEEP.encode() in event.user_metadata.summary.data
+    return MadeCall(activity=SLEEP) if is_sleep else None
 
 
 def _made(activity: str, argument: bytes) -> MadeCall:
