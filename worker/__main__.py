@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from temporalio.service import RPCError
 
 from runllm.cli.children import Child, Command
 from runllm.cli.tether import when_stdin_ends
-from store.engine import Store, StoreError
+from store.engine import Store, StoreError, database_url
 from worker.deployments.connecting import connect
 from worker.deployments.deployer import Deployer
 from worker.deployments.hosts import Hosts
@@ -30,6 +31,9 @@ from worker.deployments.versions import Versions, register_search_attributes
 
 STORE_SECONDS = 60.0
 """A database that starts with us may need so long."""
+
+LEFTOVER_SECONDS = 10.0
+"""A worker whose parent was killed needs so long to end."""
 
 log = logging.getLogger("runllm.worker")
 
@@ -82,6 +86,7 @@ async def supervise(settings: WorkerSettings, environ: Mapping[str, str]) -> Non
 
 
 async def _open(url: str) -> Store:
+    database_url(url)  # one that can never be used is refused at once
     deadline = asyncio.get_running_loop().time() + STORE_SECONDS
     while True:
         try:
@@ -106,11 +111,16 @@ async def _register(client: Client) -> None:
 def _only_one(home: Path) -> Iterator[None]:
     """Two workers on one home would both take themselves for the one that deploys."""
     home.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + LEFTOVER_SECONDS
     with (home / "worker.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.exit(f"worker: another worker runs on {home}. Stop it, or give this one a RUNLLM_HOME of its own.")
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    sys.exit(f"worker: another worker runs on {home}. Stop it, or set RUNLLM_HOME for this one.")
+                time.sleep(0.1)
         yield
 
 

@@ -85,6 +85,11 @@ class Child:
         """It runs, and has said that it is ready where it is to say so."""
         return self._ready.is_set()
 
+    @property
+    def keeps_ending(self) -> bool:
+        """It was started several times, and ended soon each time."""
+        return self._ended_early.is_set()
+
     def start(self) -> None:
         """Starts the process, and from then on keeps it running."""
         if self._job is None:

@@ -112,8 +112,7 @@ class Dev:
                 self._say(f"indexed {count} documents from {_short(self._furniture.docs)}")
             if self._furniture.workflow is not None:
                 with self._console.status(f"publishing {self._furniture.workflow.name}"):
-                    printed = await furnishing.publish(self._engine, key, self._furniture.workflow)
-                self._console.print(printed.strip(), markup=False, soft_wrap=True)
+                    await furnishing.publish(self._engine, key, self._furniture.workflow, self._say)
         except (RefusalError, httpx.HTTPError) as error:
             self._console.print(f"[red]not done:[/] {escape(str(error))}", soft_wrap=True)
 
@@ -123,7 +122,8 @@ class Dev:
         rows = [
             ("Demo page", f"{self._places.url}/demo"),
             ("Admin console", f"{self._places.url}/console/login?token={token}"),
-            ("Temporal Web UI", self._places.ui_url),
+            ("", "(good for ten minutes; later, log in with the API key)"),
+            ("Temporal Web UI", f"{self._places.ui_url}/namespaces/default/workflows"),
             ("API key", _short(home / "api_key")),
             ("Logs", _short(home / "logs")),
         ]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ async def api_key(engine: LocalEngine) -> str:
     key = path.read_text().strip() if path.exists() else ""
     if key and await _is_known(engine, key):
         return key
-    key = (await _run(engine, "-m", "gateways.keys", "create", "dev")).strip()
+    key = await _keys(engine, "create", "dev")
     draft = path.with_suffix(".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -49,7 +50,7 @@ async def api_key(engine: LocalEngine) -> str:
 
 async def login_token(engine: LocalEngine) -> str:
     """A token for the admin console."""
-    return (await _run(engine, "-m", "gateways.keys", "login")).strip()
+    return await _keys(engine, "login")
 
 
 async def index(engine: LocalEngine, key: str, docs: Path, show: Callable[[int, int], None]) -> int:
@@ -70,13 +71,27 @@ async def index(engine: LocalEngine, key: str, docs: Path, show: Callable[[int, 
     return int(source["documents"])
 
 
-async def publish(engine: LocalEngine, key: str, script: Path) -> str:
-    """Runs a script that publishes a workflow, as its author would. Returns what it printed.
+async def publish(engine: LocalEngine, key: str, script: Path, say: Callable[[str], None]) -> None:
+    """Runs a script that publishes a workflow, as its author would, and says what it says.
 
     Raises:
         RefusalError: It failed.
     """
-    return await _run(engine, str(script), RUNLLM_API_KEY=key, RUNLLM_SERVER=f"http://127.0.0.1:{engine.places.port}")
+    environment = {**engine.environment, "RUNLLM_API_KEY": key, "RUNLLM_SERVER": engine.places.local_url}
+    environment.pop("RUNLLM_LOADING", None)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, env=environment, process_group=0
+    )
+    assert process.stdout is not None
+    try:
+        async for line in process.stdout:
+            say(line.decode(errors="replace").rstrip())
+        status = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if status != 0:
+        raise RefusalError(f"{script} published nothing: it ended with exit status {status}.", FAILED)
 
 
 async def _is_known(engine: LocalEngine, key: str) -> bool:
@@ -86,7 +101,7 @@ async def _is_known(engine: LocalEngine, key: str) -> bool:
 
 def _client(engine: LocalEngine, key: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{engine.places.port}",
+        base_url=engine.places.local_url,
         headers={"Authorization": f"Bearer {key}"},
         trust_env=False,
         timeout=30.0,
@@ -100,18 +115,16 @@ def _checked(answer: httpx.Response, what: str) -> dict[str, Any]:
     return found
 
 
-async def _run(engine: LocalEngine, *arguments: str, **environment: str) -> str:
+async def _keys(engine: LocalEngine, *arguments: str) -> str:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**engine.environment, **environment}, process_group=0,
+        sys.executable, "-P", "-m", "gateways.keys", *arguments,
+        stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=engine.environment, process_group=0,
     )  # fmt: skip
     try:
         said, errors = await process.communicate()
-    except asyncio.CancelledError:
-        process.kill()
-        raise
+    finally:
+        if process.returncode is None:
+            process.kill()
     if process.returncode != 0:
-        words = "\n".join(text.decode(errors="replace").strip() for text in (said, errors))
-        raise RefusalError(f"`python {' '.join(arguments)}` failed:\n{words.strip()}", FAILED)
-    return said.decode(errors="replace")
+        raise RefusalError(f"There is no key: {errors.decode(errors='replace').strip()}", FAILED)
+    return said.decode().strip()

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from runllm.cli import temporal
-from runllm.cli.children import Child, Command, NotReady, stop_all
+from runllm.cli.children import Child, Command, stop_all
 from runllm.cli.guard import Port
 from runllm.cli.refusal import FAILED, RefusalError
 
@@ -38,8 +38,13 @@ class Places:
     ui_port: int = 8233
 
     @property
+    def local_url(self) -> str:
+        """Where programs on this machine reach the gateways."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def url(self) -> str:
-        """Where people and programs on this machine reach the gateways."""
+        """Where people reach the gateways: widgets of `localhost` are served."""
         return f"http://localhost:{self.port}"
 
     @property
@@ -62,7 +67,7 @@ class Places:
             "RUNLLM_HOME": str(self.home),
             "RUNLLM_HOST": self.host,
             "RUNLLM_PORT": str(self.port),
-            "RUNLLM_GATEWAY_URL": f"http://127.0.0.1:{self.port}",
+            "RUNLLM_GATEWAY_URL": self.local_url,
             "RUNLLM_TEMPORAL_UI_URL": self.ui_url,
             "RUNLLM_TETHER": "1",
             "TEMPORAL_ADDRESS": f"127.0.0.1:{self.temporal_port}",
@@ -89,18 +94,19 @@ class LocalEngine:
         Raises:
             RefusalError: One does not; the text ends with what it wrote.
         """
-        for child in (self._temporal, self._gateways, self._worker):
+        children = (self._temporal, self._gateways, self._worker)
+        for child in children:
             child.start()
         try:
-            async with asyncio.timeout(START_SECONDS):
-                await asyncio.gather(self._until_healthy(), self._worker.wait_ready(START_SECONDS))
-        except NotReady as error:
-            raise RefusalError(f"The {error}", FAILED) from None
+            async with asyncio.timeout(START_SECONDS), httpx.AsyncClient(trust_env=False, timeout=2.0) as http:
+                while not (self._worker.is_ready and await self._is_healthy(http)):
+                    if (broken := next((child for child in children if child.keeps_ending), None)) is not None:
+                        raise RefusalError(f"{broken.command.name} keeps ending. {_end_of_log(broken)}", FAILED)
+                    await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
+            late = self._gateways if self._worker.is_ready else self._worker
             raise RefusalError(
-                f"The gateways do not answer at {self.places.url}/healthz after {START_SECONDS:.0f} s. "
-                f"The end of their log, {self._gateways.command.log}:\n{self._gateways.tail()}",
-                FAILED,
+                f"{late.command.name} does not work after {START_SECONDS:.0f} s. {_end_of_log(late)}", FAILED
             ) from None
 
     async def stop(self) -> None:
@@ -113,15 +119,11 @@ class LocalEngine:
         for child in (self._gateways, self._worker, self._temporal):
             child.kill()
 
-    async def _until_healthy(self) -> None:
-        async with httpx.AsyncClient(trust_env=False, timeout=2.0) as http:
-            while True:
-                try:
-                    if (await http.get(f"http://127.0.0.1:{self.places.port}/healthz")).is_success:
-                        return
-                except httpx.TransportError:
-                    pass
-                await asyncio.sleep(_POLL_SECONDS)
+    async def _is_healthy(self, http: httpx.AsyncClient) -> bool:
+        try:
+            return (await http.get(f"{self.places.local_url}/healthz")).is_success
+        except httpx.TransportError:
+            return False
 
     def _python(self, module: str, *, says_ready: bool) -> Command:
         return Command(
@@ -131,6 +133,10 @@ class LocalEngine:
             environment=self.environment,
             says_ready=says_ready,
         )
+
+
+def _end_of_log(child: Child) -> str:
+    return f"The end of its log, {child.command.log}:\n{child.tail()}"
 
 
 def check_installed() -> None:

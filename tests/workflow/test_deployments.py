@@ -298,23 +298,17 @@ async def test_a_host_that_is_killed_is_back_and_the_conversation_goes_on(here: 
     assert any("starting it again" in line for line in here.lines)
 
 
-async def test_temporal_is_told_again_which_version_is_current(here: Town) -> None:
-    """Another server, or a record that was restored: what the record says holds."""
-    one = await here.live(ONE)
-    two = await here.live(REMOVED, ["follow_up"])
-    visitor = here.visitor()
-    await visitor.say("hello")
-    await visitor.until_answered("one")
-    await here.crash()
-    await here.roll_back(one)
-    here.start_deploying()
-    await here.until(one, "current")
-    await here.crash()
-    await here.versions.make_current(here.name, two.build_id)
+async def test_a_temporal_server_that_lost_everything_is_told_again(tmp_path: Path, server: Client) -> None:
+    """What the record says holds: new conversations are answered by the version that was current."""
+    async with town(tmp_path, server) as before:
+        version = await before.live(ONE)
+    async with dev_server() as another, town(tmp_path, another.client) as after:
+        visitor = after.visitor(before.name)
+        await visitor.say("hello")
 
-    here.start_deploying()
+        await visitor.until_answered("one")
 
-    await until_equal(lambda: here.versions.current(here.name), one.build_id)
+        assert await visitor.build() == version.build_id
 
 
 async def test_a_version_that_cannot_be_loaded_by_its_host_shows_the_hosts_words(here: Town, tmp_path: Path) -> None:

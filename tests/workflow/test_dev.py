@@ -89,10 +89,6 @@ class Dev:
                     found[int(entry.name)] = command
         return found
 
-    async def look(self) -> dict[int, str]:
-        """All processes of this engine."""
-        return self.processes()
-
     async def is_healthy(self) -> bool:
         """Whether the gateways answer."""
         async with httpx.AsyncClient(trust_env=False) as http:
@@ -160,7 +156,7 @@ async def test_what_is_killed_is_started_again(dev: Dev) -> None:
         os.kill(pid, signal.SIGKILL)
         await dev.until_said(f"{name} ended (killed by SIGKILL); starting it again")
     await until(dev.is_healthy, bool)
-    await until(dev.look, lambda found: len(found) == 5)
+    await until(dev.processes, lambda found: len(found) == 5)
 
     assert await dev.send(signal.SIGHUP) == 0
     assert dev.processes() == {}
@@ -172,7 +168,7 @@ async def test_nothing_outlives_it_when_it_is_killed(dev: Dev) -> None:
 
     await dev.send(signal.SIGKILL)
 
-    await until(dev.look, lambda found: not found)
+    await until(dev.processes, lambda found: not found)
     await dev.start("--no-example")
     assert await dev.send(signal.SIGINT) == 0
 

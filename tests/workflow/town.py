@@ -257,13 +257,14 @@ class Visitor:
 T = TypeVar("T")
 
 
-async def until(look: Callable[[], Awaitable[T]], is_it: Callable[[T], bool], seconds: float = 30) -> T:
+async def until(look: Callable[[], Awaitable[T] | T], is_it: Callable[[T], bool], seconds: float = 30) -> T:
     """Looks again and again until it is so."""
     seen: T | None = None
     try:
         async with asyncio.timeout(seconds):
             while True:
-                seen = await look()
+                looked = look()
+                seen = await looked if isinstance(looked, Awaitable) else looked
                 if is_it(seen):
                     return seen
                 await asyncio.sleep(0.1)
@@ -273,12 +274,7 @@ async def until(look: Callable[[], Awaitable[T]], is_it: Callable[[T], bool], se
 
 async def until_equal(look: Callable[[], Awaitable[T] | T], expected: T) -> None:
     """Waits until something is exactly that."""
-
-    async def looked() -> T:
-        seen = look()
-        return await seen if isinstance(seen, Awaitable) else seen
-
-    await until(looked, lambda seen: seen == expected)
+    await until(look, lambda seen: seen == expected)
 
 
 @asynccontextmanager
@@ -290,6 +286,7 @@ async def town(tmp_path: Path, client: Client) -> AsyncIterator[Town]:
     async with store.begin() as db:
         agent = await agents.ensure_agent(db)
         # Session numbers are workflow ids: those of two installations on one server must differ.
+        await db.execute(text("DELETE FROM sqlite_sequence WHERE name = 'sessions'"))
         await db.execute(text("INSERT INTO sqlite_sequence VALUES ('sessions', :last)"), {"last": next(_thousands)})
     delivery = Delivery(store, Temporal({"target_host": address, "namespace": client.namespace}))
     hub, lines = NoHub(), list[str]()

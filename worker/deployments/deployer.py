@@ -9,6 +9,8 @@ import logging
 import time
 from contextlib import suppress
 
+from temporalio.service import RPCError
+
 from store import leases, published
 from store.models import Version
 from worker.deployments.draining import Draining
@@ -89,14 +91,18 @@ class Deployer:
         for key in hosts.running() - wanted.keys():
             hosts.stop(key)
         for key in wanted.keys() - hosts.running():
-            hosts.start(await self._means.unpacked(wanted[key]))
+            try:
+                hosts.start(await self._means.unpacked(wanted[key]))
+            except Exception:  # one version that cannot be unpacked, on a full disk say, does not hold up the others
+                log.exception("%s %s cannot be started; trying again", *key)
 
     def _ensure_job(self, key: _Key, subject: Version | str) -> None:
         job = self._jobs.get(key)
         if job is not None and job.done():
             del self._jobs[key]
             if (error := job.exception()) is not None:
-                log.error("%s %s: trying again", *key, exc_info=error)
+                is_away = isinstance(error, RPCError)  # Temporal is being restarted, or has too much to do
+                log.warning("%s %s: trying again: %s", *key, error, exc_info=None if is_away else error)
                 self._not_before[key] = time.monotonic() + AFTER_ERROR_SECONDS
         if key not in self._jobs and time.monotonic() >= self._not_before.get(key, 0.0):
             work = self._tend(subject) if isinstance(subject, str) else Rollout(self._means, subject).advance()

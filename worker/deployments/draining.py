@@ -1,6 +1,7 @@
 """What is left when a version has become current: sessions of older ones move over, and what nobody needs goes."""
 
 import logging
+import time
 
 from gateways.wire import Manifest
 from store import published
@@ -10,6 +11,8 @@ from worker.deployments.means import Means
 
 _MANY_VERSIONS = 75
 """Temporal keeps at most 100 versions of a deployment."""
+
+_DELETE_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +25,8 @@ class Draining:
         self._name = name
         self._told: set[tuple[str, str]] = set()
         """Sessions by workflow id, with the build that they were told of."""
+        self._not_before: dict[str, float] = {}
+        """When a record may be tried again that could not be deleted."""
 
     async def tend(self) -> bool:
         """Does what can be done now. Returns whether there will be more to do."""
@@ -65,11 +70,11 @@ class Draining:
                 await published.set_status(db, current.id, "current", note=note)
 
     async def _tidy(self, versions: list[Version]) -> bool:
-        """Makes Temporal agree with the record. Returns whether it has records left that are to be deleted."""
+        """Makes Temporal agree with the record. Returns whether it does not yet."""
         states = {version.build_id: version for version in versions}
         async with self._means.switching:
             registered = await self._means.versions.registered(self._name)
-            await self._restore_current(versions, registered)
+            agrees = await self._restore_current(versions, registered)
         gone = [build for build in registered if build in states and states[build].status in ("retired", "failed")]
         left = [build for build in gone if not await self._delete(states[build])]
         for version in versions:
@@ -77,22 +82,32 @@ class Draining:
                 await self._deleted(version)
         if len(registered) > _MANY_VERSIONS:
             log.warning("%s has %d versions in Temporal, which keeps at most 100", self._name, len(registered))
-        return bool(left)
+        return bool(left) or not agrees
 
-    async def _restore_current(self, versions: list[Version], registered: list[str]) -> None:
+    async def _restore_current(self, versions: list[Version], registered: list[str]) -> bool:
+        """Temporal may have lost its state, or been restored to an older one: what the record says holds."""
         current = next((version.build_id for version in versions if version.status == "current"), None)
-        if current in registered and await self._means.versions.current(self._name) != current:
-            log.warning("Temporal does not know that %s %s is current; telling it", self._name, current)
-            await self._means.versions.make_current(self._name, current)
+        if current is None or await self._means.versions.current(self._name) == current:
+            return True
+        if current not in registered:
+            return False
+        log.warning("Temporal does not know that %s %s is current; telling it", self._name, current)
+        await self._means.versions.make_current(self._name, current)
+        return True
 
     async def _delete(self, version: Version) -> bool:
+        if time.monotonic() < self._not_before.get(version.build_id, 0.0):
+            return False
         reason = await self._means.versions.delete(self._name, version.build_id)
         if not reason:
             await self._deleted(version)
-        elif version.status == "retired":
+            return True
+        self._not_before[version.build_id] = time.monotonic() + _DELETE_SECONDS
+        if version.status == "retired":
             async with self._means.store.begin() as db:
-                await published.set_step(db, version.id, "deleted", "running", f"not yet: {reason}")
-        return not reason
+                detail = f"Temporal keeps its record until it has forgotten the host's last poll: {reason}"
+                await published.set_step(db, version.id, "deleted", "running", detail)
+        return False
 
     async def _deleted(self, version: Version) -> None:
         async with self._means.store.begin() as db:

@@ -205,7 +205,7 @@ async def test_customer_code_sees_no_secret(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_module_of_the_engine_or_of_python_cannot_be_replaced(tmp_path: Path) -> None:
-    files = {"flow.py": GOOD, "worker.py": "", "json/__init__.py": "", "store.py": ""}
+    files = {"flow.py": GOOD, "worker.py": "", "json/__init__.py": "", "prices.py": ""}
     checked = check(tmp_path, files, tasks=["follow_up"])
 
     assert checked.problems == [
