@@ -119,9 +119,8 @@ def _list(workflows: list[dict[str, Any]]) -> None:
 
 
 def _place(listener: dict[str, Any]) -> str:
-    kind = str(listener.get("type", "")).removesuffix("_listener").removesuffix("Listener")
-    detail = next((str(listener[key]) for key in ("domain", "channel", "agent_id") if listener.get(key)), "")
-    return " ".join(filter(None, [kind, detail]))
+    where = next((str(listener[key]) for key in ("domain", "team_id", "guild_id", "agent_id") if key in listener), "")
+    return f"{listener['type'].removesuffix('_thread').replace('_', ' ')} {where}".strip()
 
 
 def _one(workflow: dict[str, Any]) -> None:
