@@ -60,3 +60,17 @@ def test_a_killed_process_loses_nothing_and_doubles_nothing(engine: Engine, vict
         expected = [text for said in visitor.said for text in (f"the answer to {said}", f"after: the answer to {said}")]
         assert visitor.answers() == expected
     engine.wait(lambda: engine.api("/api/v1/accounting")["unaccounted"] == 0, 90, "accounting for every message")
+
+
+def test_a_parked_handler_survives_the_end_of_every_process(engine: Engine) -> None:
+    publish(engine, HERE / "asking.py")
+    visitor = Visitor(engine.url, origin="https://asking.example.com")
+    visitor.open()
+    visitor.ask("question")
+    assert visitor.read(1, ANSWER_SECONDS) == ["shall I?"]
+    for victim in VICTIMS:
+        engine.kill(victim)
+    assert visitor.click(visitor.wait_id(), "yes")["result"] == "won"
+    assert visitor.read(2, ANSWER_SECONDS) == ["shall I?", "clicked yes"]
+    assert visitor.click(visitor.wait_id(), "no")["result"] == "already"
+    engine.wait(lambda: engine.api("/api/v1/accounting")["unaccounted"] == 0, 90, "accounting for every message")

@@ -48,9 +48,10 @@ class Visitor:
                 time.sleep(0.2)
         return self.answers()
 
-    def buttons(self) -> list[dict[str, Any]]:
-        """Messages whose buttons can be clicked."""
-        return [message for message in self.shown.values() if message.get("wait_id") and message.get("buttons")]
+    def wait_id(self) -> int:
+        """Of the newest buttons that can be clicked."""
+        waits = [message["wait"] for message in self.shown.values() if message.get("buttons") and message.get("wait")]
+        return int(waits[-1]["id"])
 
     def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         """Posts once, and returns whatever comes back."""
