@@ -42,4 +42,4 @@ def test_an_answer_to_the_follow_up_opens_the_conversation_again(talk: Rehearsal
     talk.will_answer("Then like that.")
     assert [sent.text for sent in talk.say("No, it did not.")] == ["Then like that."]
     assert (talk.handler, talk.tags) == ("carry_on", [])
-    assert [sent.text[:7] for sent in talk.wait(4 * DAY)] == ["Did tha", "I close"]
+    assert [sent.text[:8] for sent in talk.wait(4 * DAY)] == ["Did that", "I close "]

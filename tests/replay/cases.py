@@ -56,7 +56,30 @@ async def escalated(desk: Desk, talk: Talk) -> None:
     await desk.until(lambda: len(desk.calls) > before + 1)
 
 
+async def triaged(desk: Desk, talk: Talk) -> None:
+    """Two questions that are not urgent."""
+    await talk.say("How do I install it?")
+    await desk.until(lambda: len(desk.posts) == 1)
+    await talk.say("unanswerable: who are you?")
+    await desk.until(lambda: len(desk.posts) == 2)
+
+
+async def followed(desk: Desk, talk: Talk) -> None:
+    """A question, and another one before the silence is long."""
+    await talk.say("How do I install it?")
+    await desk.until(lambda: any(report.current_handler == "carry_on" for report in desk.reports))
+    await talk.say("And how do I upgrade it?")
+    await desk.until(lambda: len(desk.posts) == 2)
+
+
 CASES = [
     Case("answered", "answer_or_escalate", ("answer_or_escalate", "collect_details"), answered),
     Case("escalated", "answer_or_escalate", ("answer_or_escalate", "collect_details"), escalated),
+    Case("triaged", "triage", ("triage",), triaged),
+    Case(
+        "followed",
+        "follow_up",
+        ("answer_and_follow_up", "carry_on", "ask_whether_it_helped", "close"),
+        followed,
+    ),
 ]

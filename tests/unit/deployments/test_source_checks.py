@@ -141,9 +141,9 @@ def test_a_method_that_agents_do_not_have_is_a_warning() -> None:
     found = findings("""
 @task()
 def start(agent, event):
-    agent.anwser(event.conversation)
+    agent.reply(event.conversation)
 """)
-    assert found.warnings == [f"flow.py, line {LINES + 4}: an agent has no method `anwser`"]
+    assert found.warnings == [f"flow.py, line {LINES + 4}: an agent has no method `reply`"]
 
 
 def test_a_handler_of_another_file_is_checked_there() -> None:
