@@ -33,8 +33,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         engine.wait(lambda: (home / "api_key").exists() and engine.api("/api/v1/workflows") is not None)
         publish(engine, HERE / "echoing.py")
         yield engine
+        family = engine.family()
+        assert len(family) > 4
         assert engine.stop() == 0
-        assert engine.family() == []
+        assert [pid for pid in family if Path(f"/proc/{pid}").exists()] == []
 
 
 def publish(engine: Engine, script: Path) -> None:
