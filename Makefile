@@ -97,6 +97,10 @@ chromium: # the browser of the tests, installed only where that needs no questio
 record-history: install-dev ## record the example workflows' histories under tests/replay/histories
 	$(BIN)/python -m tests.replay.record
 
+.PHONY: bench
+bench: install-dev ## measure a turn against a hand-written workflow (see docs/benchmarks.md)
+	$(BIN)/python -m benchmarks.turn
+
 ##@ Check
 
 .PHONY: check
@@ -112,6 +116,7 @@ lint: install-dev ## check style, import direction and spelling
 .PHONY: type
 type: install-dev ## check types, and the public API as a customer's editor sees it
 	$(BIN)/mypy $(ROOMS) $(wildcard tests/typing)
+	$(BIN)/mypy $(wildcard examples/*.py) benchmarks
 	$(if $(wildcard tests/typing/*.py),$(BIN)/basedpyright --warnings tests/typing)
 
 .PHONY: fmt

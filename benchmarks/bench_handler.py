@@ -1,0 +1,10 @@
+"""The handler of the benchmark."""
+
+from runllm import Agent, ChatWidget, Event, WidgetListener, entrypoint
+
+
+@entrypoint(listeners=[WidgetListener(domain="localhost")])
+def bench(agent: Agent, event: Event) -> None:
+    answer = agent.answer(event.conversation)
+    assert isinstance(event.conversation.surface, ChatWidget)
+    agent.send_to_chat_widget(answer, event.conversation.surface)
