@@ -180,9 +180,8 @@ async def main(rounds: int) -> None:
 
 def report(engine: Side, by_hand: Side, rounds: int) -> None:
     """Medians, and the median of the ratios round by round."""
-    print(
-        f"{platform.python_version()}, {os.cpu_count()} cores, {rounds} rounds of {SESSIONS} sessions with {TURNS} turns"
-    )
+    what = f"{rounds} rounds of {SESSIONS} sessions with {TURNS} turns"
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {what}\n")
     print("| a turn | engine | by hand | ratio |\n|---|---|---|---|")
     rows: list[tuple[str, Callable[[Cost], float]]] = [
         ("latency, ms", lambda cost: cost.latency),
