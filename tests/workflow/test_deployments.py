@@ -239,10 +239,10 @@ async def test_recent_conversations_are_replayed_against_the_new_code(here: Town
 
     other = await here.live(ONE.replace("agent.send_to", "agent.answer(event.conversation)\n    agent.send_to"))
     detail = await here.detail(other, "replayed")
-    assert detail.startswith(
-        "6 recent conversations: 3 the same, 3 take another path (`surfaces.post_message` was called"
+    assert detail == (
+        "6 recent conversations: 3 the same, 3 take another path (this code calls `answers.answer` in `answer` where "
+        "the conversation called `surfaces.post_message` in `answer`; flow.py, line 9: agent.answer(event.conversation))"
     )
-    assert "where this version calls `answers.answer`" in detail
 
 
 async def test_two_workflows_that_claim_one_listener_are_refused_with_both_names(here: Town) -> None:

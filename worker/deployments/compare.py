@@ -33,7 +33,7 @@ from temporalio.workflow import ActivityHandle
 from runllm.operations import Frozen
 from worker.deployments import import_errors
 from worker.deployments.channel import take_output
-from worker.deployments.replay import first_difference
+from worker.deployments.differences import first_difference
 from worker.deployments.settings import temporal_connection
 from worker.deployments.trails import SLEEP, STEP, Difference, MadeCall, calls_in, changed_words, parting
 from worker.deployments.verdicts import Unpacked

@@ -38,6 +38,7 @@ class Deployer:
         self._jobs: dict[_Key, asyncio.Task[None]] = {}
         self._not_before: dict[_Key, float] = {}
         self._builds: dict[str, str | None] = {}
+        self._draining: dict[str, Draining] = {}
         self._renewed = -RENEW_SECONDS
         self._is_leader = False
 
@@ -87,12 +88,14 @@ class Deployer:
 
     async def _run_hosts(self, live: list[Version]) -> None:
         hosts = self._means.hosts
-        wanted = {(v.published_name, v.build_id): v for v in live if v.status != "uploaded"}
-        for key in hosts.running() - wanted.keys():
+        versions = {(version.published_name, version.build_id): version for version in live}
+        for key in hosts.running() - versions.keys():
             hosts.stop(key)
-        for key in wanted.keys() - hosts.running():
+        for key in versions.keys() - hosts.running():
+            if versions[key].status == "uploaded":  # nobody knows yet whether it can be loaded
+                continue
             try:
-                hosts.start(await self._means.unpacked(wanted[key]))
+                hosts.start(await self._means.unpacked(versions[key]))
             except Exception:  # one version that cannot be unpacked, on a full disk say, does not hold up the others
                 log.exception("%s %s cannot be started; trying again", *key)
 
@@ -109,7 +112,7 @@ class Deployer:
             self._jobs[key] = asyncio.create_task(work, name=f"{key[0]} {key[1]}")
 
     async def _tend(self, name: str) -> None:
-        draining = Draining(self._means, name)
+        draining = self._draining.setdefault(name, Draining(self._means, name))
         pause = SOONEST_TEND
         while True:
             pause = min(1.3 * pause, LATEST_TEND) if await draining.tend() else 2 * LATEST_TEND

@@ -12,7 +12,8 @@ from worker.deployments.means import Means
 _MANY_VERSIONS = 75
 """Temporal keeps at most 100 versions of a deployment."""
 
-_DELETE_SECONDS = 10.0
+_SOONEST_AGAIN, _LATEST_AGAIN = 2.0, 300.0
+"""Seconds after which a record that could not be deleted is tried again; twice as many each time."""
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +26,40 @@ class Draining:
         self._name = name
         self._told: set[tuple[str, str]] = set()
         """Sessions by workflow id, with the build that they were told of."""
-        self._not_before: dict[str, float] = {}
-        """When a record may be tried again that could not be deleted."""
+        self._delete_later: dict[str, tuple[float, float]] = {}
+        """When a record may be tried again that could not be deleted, and how long it waited last."""
+        self._said: dict[int, str] = {}
+        """What is recorded of each version that drains."""
+        self._finished: set[int] = set()
+        """Versions that nothing is left of."""
 
     async def tend(self) -> bool:
         """Does what can be done now. Returns whether there will be more to do."""
+        try:
+            return await self._tend()
+        except published.IllegalMoveError:  # a publish or a rollback came in between: look again
+            return True
+
+    async def _tend(self) -> bool:
         async with self._means.store.read() as db:
             versions = await published.versions_of(db, self._name)
         current = next((version for version in versions if version.status == "current"), None)
         draining = [version for version in versions if version.status == "draining"]
+        self._forget(versions)
         notes = [await self._drain(version, current) for version in draining]
         if current is not None:
             await self._note(current, "; ".join(filter(None, notes)))
         leftovers = await self._tidy(versions)
         return bool(draining or leftovers)
+
+    def _forget(self, versions: list[Version]) -> None:
+        """A version that somebody rolled back to begins its way out anew."""
+        for version in versions:
+            if version.status != "draining":
+                self._said.pop(version.id, None)
+            if version.status not in ("retired", "failed"):
+                self._finished.discard(version.id)
+                self._delete_later.pop(version.build_id, None)
 
     async def _drain(self, old: Version, current: Version | None) -> str:
         """Moves sessions off a version, and retires it once it has none. Returns why some of its sessions stay."""
@@ -48,16 +69,24 @@ class Draining:
             await self._wake([s for s in live if sessions.can_move(s, handlers)], current.build_id)
         drainage = await self._means.versions.drainage(self._name, old.build_id)
         if drainage in ("drained", "gone") and not live:
-            async with self._means.store.begin() as db:
-                await published.set_step(db, old.id, "drained", "done")
-                await published.set_step(db, old.id, "deleted", "running")
-                await published.set_status(db, old.id, "retired", note="")
+            await self._retire(old)
             return ""
         stay = sessions.why_they_stay(live, old.build_id, handlers)
         detail = stay or (f"{len(live)} running" if live else "waits until Temporal has looked")
-        async with self._means.store.begin() as db:
-            await published.set_step(db, old.id, "drained", "running", detail)
+        if self._said.get(old.id) != detail:
+            async with self._means.store.begin() as db:
+                await published.set_step(db, old.id, "drained", "running", detail)
+            self._said[old.id] = detail
         return stay
+
+    async def _retire(self, old: Version) -> None:
+        async with self._means.store.begin() as db:
+            now = await published.get_version(db, old.id)
+            if now is None or now.status != "draining":  # somebody has rolled back to it
+                return
+            await published.set_step(db, old.id, "drained", "done")
+            await published.set_step(db, old.id, "deleted", "running")
+            await published.set_status(db, old.id, "retired", note="")
 
     async def _wake(self, idle: list[sessions.Live], build_id: str) -> None:
         new = [session for session in idle if (session.workflow_id, build_id) not in self._told]
@@ -96,13 +125,15 @@ class Draining:
         return True
 
     async def _delete(self, version: Version) -> bool:
-        if time.monotonic() < self._not_before.get(version.build_id, 0.0):
+        when, waited = self._delete_later.get(version.build_id, (0.0, _SOONEST_AGAIN / 2))
+        if time.monotonic() < when:
             return False
         reason = await self._means.versions.delete(self._name, version.build_id)
         if not reason:
             await self._deleted(version)
             return True
-        self._not_before[version.build_id] = time.monotonic() + _DELETE_SECONDS
+        waits = min(2 * waited, _LATEST_AGAIN)
+        self._delete_later[version.build_id] = (time.monotonic() + waits, waits)
         if version.status == "retired":
             async with self._means.store.begin() as db:
                 detail = f"Temporal keeps its record until it has forgotten the host's last poll: {reason}"
@@ -110,10 +141,13 @@ class Draining:
         return False
 
     async def _deleted(self, version: Version) -> None:
+        if version.id in self._finished:
+            return
         async with self._means.store.begin() as db:
             steps = {step.step: step.state for step in await published.steps_of(db, version.id)}
             if steps.get("deleted") == "running":
                 await published.set_step(db, version.id, "deleted", "done")
+        self._finished.add(version.id)
 
 
 async def who_stays(means: Means, new: Version) -> str:

@@ -6,32 +6,20 @@ error: it tells the publisher that the handlers now do other things, and in whic
 
 import asyncio
 import os
-import re
 import sys
 import time
-from collections.abc import AsyncIterator
 
-from temporalio.client import Client, WorkflowHistory
+from temporalio.client import Client
 
 from worker.deployments import import_errors
 from worker.deployments.channel import Limits, take_output
+from worker.deployments.compare import Trail, tracing
 from worker.deployments.connecting import connect
+from worker.deployments.differences import first_difference
 from worker.deployments.settings import temporal_connection
+from worker.deployments.trails import Difference, calls_in, parting
 from worker.deployments.verdicts import Replayed, ReplayRecent
 from worker.session.hosting import prepare, session_replayer
-
-_DIFFERENCES = (
-    (
-        re.compile(
-            r"[Aa]ctivity type of scheduled event '(.+?)' does not match activity type of activity command '(.+?)'"
-        ),
-        "`{0}` was called where this version calls `{1}`",
-    ),
-    (
-        re.compile(r"No command scheduled for event .*?ActivityTaskScheduled.*?'?(\w+\.\w+)?"),
-        "a call was made where this version makes none",
-    ),
-)
 
 
 async def replay(client: Client, question: ReplayRecent) -> Replayed:
@@ -43,20 +31,19 @@ async def replay(client: Client, question: ReplayRecent) -> Replayed:
     except BaseException as error:
         return Replayed(failure=import_errors.problem(error, version.directory))
     found = [x async for x in client.list_workflows(f"WorkflowType='{version.name}'", limit=question.at_most)]
+    trail = Trail(version.directory)
+    replayer = tracing(session_replayer(version.published()), trail)
     same, differences = 0, list[str]()
-
-    async def histories() -> AsyncIterator[WorkflowHistory]:
-        for execution in found:
-            if time.monotonic() > deadline:
-                return
-            yield await client.get_workflow_handle(execution.id, run_id=execution.run_id).fetch_history()
-
-    async with session_replayer(version.published()).workflow_replay_iterator(histories()) as results:
-        async for result in results:
-            if result.replay_failure is None:
-                same += 1
-            else:
-                differences.append(first_difference(result.replay_failure))
+    for execution in found:
+        if time.monotonic() > deadline:
+            break
+        history = await client.get_workflow_handle(execution.id, run_id=execution.run_id).fetch_history()
+        trail.calls.clear()
+        result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+        if result.replay_failure is None:
+            same += 1
+        else:
+            differences.append(_described(parting(calls_in(history), trail.calls), result.replay_failure))
     return Replayed(
         same=same,
         other=len(differences),
@@ -65,13 +52,10 @@ async def replay(client: Client, question: ReplayRecent) -> Replayed:
     )
 
 
-def first_difference(failure: BaseException) -> str:
-    """Where a history and the code part, in a few words."""
-    text = str(failure)
-    for pattern, words in _DIFFERENCES:
-        if match := pattern.search(text):
-            return words.format(*match.groups())
-    return " ".join(text.split())[:200]
+def _described(difference: Difference | None, failure: BaseException) -> str:
+    if difference is None:
+        return first_difference(failure)
+    return f"{difference.text}; {difference.line}" if difference.line else difference.text
 
 
 async def _answer(question: ReplayRecent) -> Replayed:

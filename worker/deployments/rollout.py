@@ -106,13 +106,13 @@ class Rollout:
         async with self._step("current"), self._means.switching:
             await self._refuse_overlap(await self._listeners())
             stay = await who_stays(self._means, self._version)
-            await self._make_current()
             try:
+                await self._make_current()
                 async with self._store.begin() as db:
                     await published.set_step(db, self._id, "current", "done", stay)
                     return await published.make_current(db, self._id)
-            except published.IllegalMoveError:  # superseded at the last moment
-                await self._back_to_recorded()
+            except (published.IllegalMoveError, asyncio.CancelledError):  # superseded at the last moment
+                await asyncio.shield(self._back_to_recorded())
                 raise
 
     # Their parts
