@@ -241,7 +241,8 @@ async def test_recent_conversations_are_replayed_against_the_new_code(here: Town
     detail = await here.detail(other, "replayed")
     assert detail == (
         "6 recent conversations: 3 the same, 3 take another path (this code calls `answers.answer` in `answer` where "
-        "the conversation called `surfaces.post_message` in `answer`; flow.py, line 9: agent.answer(event.conversation))"
+        "the conversation called `surfaces.post_message` in `answer`; flow.py, line 9: "
+        "agent.answer(event.conversation))"
     )
 
 

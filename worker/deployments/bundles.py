@@ -42,8 +42,6 @@ def unpack(bundle: Bundle, build_id: str, root: Path) -> Path:
         _write(bundle, making)
         _compile(making)
         _make_read_only(making)
-        if target.exists():
-            remove(target)
         _rename(making, target, bundle)
     finally:
         if making.exists():
@@ -105,13 +103,24 @@ def _make_read_only(directory: Path) -> None:
 
 
 def _rename(making: Path, target: Path, bundle: Bundle) -> None:
+    """Another process may be quicker: then what it made stays, because somebody may be using it already."""
     making.chmod(stat.S_IRWXU)  # a directory that is renamed must be writable
-    try:
-        making.rename(target)
-    except OSError:
-        if not is_whole(target, bundle):  # otherwise another process was quicker
-            raise
-    target.chmod(0o555)
+    while True:
+        try:
+            making.rename(target)
+        except OSError:
+            if is_whole(target, bundle):
+                return
+            _put_aside(target)
+        else:
+            return target.chmod(0o555)
+
+
+def _put_aside(broken: Path) -> None:
+    broken.chmod(stat.S_IRWXU)
+    aside = Path(tempfile.mkdtemp(prefix=f".{broken.name}-", dir=broken.parent))
+    broken.rename(aside)  # over the empty directory
+    remove(aside)
 
 
 def _below(directory: Path) -> Iterator[Path]:
