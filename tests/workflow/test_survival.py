@@ -84,6 +84,17 @@ async def test_silence_of_a_day_runs_the_other_handler() -> None:
         await desk.until_posted("here you are", "not silent: b", "still there? True None")
 
 
+async def test_listening_again_with_another_patience_is_what_counts() -> None:
+    version = published("front", "waits_for_less_silence", "waits_again", "follows_up")
+    async with time_skipping_server() as environment, open_desk(environment.client, version) as desk:
+        talk = desk.session()
+        for number, text in enumerate(("a", "b", "c")):
+            await talk.say(text)
+            await desk.until(lambda count=number + 1: len(desk.posts) == count)  # type: ignore[misc]
+        await environment.fast_forward(talk.handle, timedelta(hours=2))
+        await desk.until_posted("here you are", "not silent: b", "not silent: c", "still there? True None")
+
+
 async def test_a_changed_handler_fails_the_replay_and_the_message_names_the_call(client: Client) -> None:
     original = published("front", "answers")
     async with open_desk(client, original) as desk:

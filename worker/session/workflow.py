@@ -188,8 +188,11 @@ class Session:
         elif len(targets) == len(self.state.mirror):
             self._reporter.account(envelope, "ignored", "the session ended on this surface")
         else:
-            await self._try(Relay(kind=envelope.kind, chat_id=chat_id, from_surface=source, to=targets))
-            self._reporter.account(envelope, "mirrored")
+            relay = Relay(kind=envelope.kind, chat_id=chat_id, from_surface=source, to=targets)
+            if await self._try(relay):
+                self._reporter.account(envelope, "mirrored")
+            else:
+                self._reporter.account(envelope, "ignored", "no other surface took it; the session's log says why")
 
     def _control(self, envelope: Envelope) -> None:
         match envelope.action:
@@ -207,12 +210,11 @@ class Session:
         self.state.turns += 1
         run = HandlerRun(self, name)
         restart_silence, current = self.state.deadline is not None, self.state.handler
-        silence = self.state.silence
         with workflow.create_event_group(f"turn-{self.state.turns}", label=f"Turn {self.state.turns}: {name}").scope():
             run.job = asyncio.create_task(self._execute(run, event))
             await self._until_turn_is_free(run)
         if restart_silence and self.state.handler == current and self.state.deadline is not None:
-            self.state.deadline = workflow.now() + silence
+            self.state.deadline = workflow.now() + self.state.silence
 
     async def _resume(self, run: HandlerRun) -> None:
         if run.waiting_for and run.waiting_for.is_over:
@@ -308,20 +310,24 @@ class Session:
         if report is not None:
             await self._try(report)
 
-    async def _try(self, operation: Report | Relay) -> None:
+    async def _try(self, operation: Report | Relay) -> bool:
         try:
             await self.perform(operation)
         except RunLLMError as error:
-            self._reporter.error(f"{type(operation).__name__} failed: {error}")
+            kind = type(operation).__name__
+            workflow.logger.error("session %d: %s failed: %s", self.state.session_id, kind, error)
+            if isinstance(operation, Relay):  # a report on a report that fails would never end
+                self._reporter.error(f"a message could not be mirrored: {error}")
+            return False
+        return True
 
     async def _close(self) -> None:
         while True:
             while self.state.inbox:
                 self._reporter.account(self.state.inbox.pop(0), "ignored", "the session is closed")
             report = self._reporter.last(self._handler_name())
-            if report is None:
+            if report is None or not await self._try(report):
                 return
-            await self._try(report)
 
     def _show(self) -> None:
         self._shown.update(self.state, self._handler_name(), self._parked, self._published)

@@ -190,6 +190,18 @@ def waits_more(agent: Agent, event: Event, widget: ChatWidget) -> None:
     agent.send_to_chat_widget(f"not silent: {text_of(event)}", widget)
 
 
+@entrypoint(listeners=HERE)
+def waits_for_less_silence(agent: Agent, event: Event) -> None:
+    say(agent, event, "here you are")
+    agent.listen([event.conversation.surface], waits_again, timeout=timedelta(days=9), on_timeout=follows_up)
+
+
+@task()
+def waits_again(agent: Agent, event: Event, widget: ChatWidget) -> None:
+    agent.send_to_chat_widget(f"not silent: {text_of(event)}", widget)
+    agent.listen([widget], waits_again, timeout=timedelta(hours=1), on_timeout=follows_up)
+
+
 @task()
 def follows_up(agent: Agent, event: Event, widget: ChatWidget) -> None:
     agent.send_to_chat_widget(f"still there? {event.timed_out} {event.conversation.new_message}", widget)
