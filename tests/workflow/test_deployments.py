@@ -1,5 +1,6 @@
 """A version's life: published, current, replaced, gone; and what becomes of the conversations on it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.temporal_server import dev_server
-from tests.workflow.town import Town, town, until_equal
+from tests.workflow.town import Town, town, until, until_equal
 
 pytestmark = pytest.mark.workflow
 
@@ -329,3 +330,25 @@ if "TEMPORAL_ADDRESS" in os.environ:
     assert "imports `lost_library`, which is not installed on the worker" in (failed.error or "")
     assert (await here.steps(failed))["loaded"] == "failed"
     await until_equal(lambda: here.hosts.running(), set())
+
+
+@pytest.mark.slow
+async def test_a_publish_amid_fifty_conversations_loses_and_doubles_nothing(here: Town) -> None:
+    one = await here.live(ONE)
+    visitors = [here.visitor() for _ in range(50)]
+    await asyncio.gather(*(visitor.say("first") for visitor in visitors))
+    two = await here.publish(TWO)
+
+    for number in range(4):  # while the new version is prepared, becomes current and takes over
+        await asyncio.gather(*(visitor.say(f"message {number}") for visitor in visitors))
+        await asyncio.sleep(1.0)
+
+    await here.until(two, "current")
+    await asyncio.gather(*(until(visitor.answers, lambda found: len(found) >= 5, 60) for visitor in visitors))
+    await asyncio.gather(*(visitor.until_on(two) for visitor in visitors))
+    for visitor in visitors:
+        answers = await visitor.answers()
+        assert len(answers) == 5, answers
+        assert answers == sorted(answers, key=["one", "two"].index), "back on the old version"
+    await here.until(one, "retired")
+    await until_equal(lambda: here.hosts.running(), {(here.name, two.build_id)})
