@@ -82,8 +82,8 @@ test-browser: install-dev chromium ## run the widget's and the console's tests i
 	$(PYTEST) -m browser -rs $(OR_NONE)
 
 .PHONY: test-faults
-test-faults: install-dev ## kill processes in the middle of turns (slow)
-	$(PYTEST) -m faults $(OR_NONE)
+test-faults: install-dev ## kill each process twenty times in the middle of turns (ten minutes)
+	KILLS=$${KILLS:-20} $(PYTEST) -m faults $(OR_NONE)
 
 .PHONY: chromium
 chromium: # the browser of the tests, installed only where that needs no question

@@ -1,6 +1,6 @@
 """Any process may be killed in the middle of a turn: each message is answered exactly once, and accounted for.
 
-`RUNLLM_KILLS` says how often each process is killed; 20 is what `make test-faults` does.
+`KILLS` says how often each process is killed: three times in `make test`, 20 times in `make test-faults`.
 """
 
 import os
@@ -19,7 +19,7 @@ from tests.faults.visitor import Visitor
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
 HERE = Path(__file__).parent
-KILLS = int(os.environ.get("RUNLLM_KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "3"))
 VICTIMS: tuple[Victim, ...] = ("activity worker", "session host", "gateways", "temporal", "supervisor")
 ANSWER_SECONDS = 90
 

@@ -14,7 +14,6 @@ class Visitor:
     def __init__(self, url: str, origin: str = "http://localhost") -> None:
         self._url = url
         self._headers = {"Origin": origin}
-        self._http = httpx.Client(timeout=10)
         self.said: list[str] = []
         self.shown: dict[str, dict[str, Any]] = {}
         """What the page shows, by posting."""
@@ -55,12 +54,12 @@ class Visitor:
 
     def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         """Posts once, and returns whatever comes back."""
-        return self._http.post(self._url + path, json=body, headers=self._headers)
+        return httpx.post(self._url + path, json=body, headers=self._headers, timeout=10)
 
     def _read_once(self, count: int, deadline: float) -> None:
         # From the beginning each time: what is shown twice has the same id, what is doubled has another.
         timeout = httpx.Timeout(5.0, read=max(0.5, min(16.0, deadline - time.monotonic())))
-        with self._http.stream("GET", f"{self._url}/widget/v1/stream", headers=self._headers, timeout=timeout) as reply:
+        with httpx.stream("GET", f"{self._url}/widget/v1/stream", headers=self._headers, timeout=timeout) as reply:
             reply.raise_for_status()
             kind = ""
             for line in reply.iter_lines():
@@ -76,7 +75,7 @@ class Visitor:
         deadline = time.monotonic() + 60
         while True:
             try:
-                reply = self._http.post(self._url + path, json=body, headers=self._headers)
+                reply = self.post(path, body)
                 if reply.status_code < 500:
                     reply.raise_for_status()
                     heard: dict[str, Any] = reply.json()
