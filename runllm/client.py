@@ -26,6 +26,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _POLL_SECONDS = 0.25
 _OUTAGE_SECONDS = 20.0  # a server that is restarted in the middle of a deployment is back by then
+_LEAVING_SECONDS = 1.0  # a version is live; the one it replaces may take its time to go, and nobody waits for that
 _STANDSTILL_SECONDS = 300.0  # no step takes so long without saying anything: nobody is at work
 
 
@@ -168,16 +169,18 @@ class Client:
         """Shows a deployment until it is over; or live, while what it replaces takes its time."""
         deployment = self._deployment(http, name)
         progress.show(deployment)
-        moved = time.monotonic()
+        moved, live = time.monotonic(), None
         while not deployment.finished:
+            if deployment.status == "current":
+                live = live or time.monotonic()
+                if time.monotonic() - live > _LEAVING_SECONDS:
+                    break
             time.sleep(_POLL_SECONDS)
             before, deployment = deployment, self._deployment(http, name, patience=_OUTAGE_SECONDS)
             progress.show(deployment)
             if deployment != before:
                 moved = time.monotonic()
-            elif time.monotonic() - moved > _STANDSTILL_SECONDS:
-                if deployment.status == "current":
-                    break
+            elif time.monotonic() - moved > _STANDSTILL_SECONDS and deployment.status != "current":
                 raise standstill(name, deployment.steps[-1].step if deployment.steps else "uploaded")
         return deployment
 

@@ -376,7 +376,7 @@ def test_a_deployment_that_nobody_gets_on_with_is_given_up(
 def test_a_live_version_is_enough_where_the_old_one_takes_its_time(
     client: Client, api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("runllm.client._STANDSTILL_SECONDS", 0.05)
+    monkeypatch.setattr("runllm.client._LEAVING_SECONDS", 0.05)
     api.answer(DEPLOYMENT, looks(("current", "done"), ("drained", "running"), status="current"))
     client.watch("desk")
     last = capsys.readouterr().out.splitlines()[-1]
