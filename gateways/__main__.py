@@ -5,15 +5,13 @@ import logging
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable
-from contextlib import suppress
 
 from aiohttp import web
 
 from gateways.server import application, runner
 from gateways.settings import GatewaySettings
 from gateways.temporal import Temporal
+from runllm.cli.tether import when_stdin_ends
 from store.engine import Store, StoreError
 
 _UNUSABLE = 2
@@ -42,7 +40,7 @@ async def serve(settings: GatewaySettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if settings.is_tethered:
-        _when_input_ends(lambda: loop.call_soon_threadsafe(stop.set))
+        when_stdin_ends(lambda: loop.call_soon_threadsafe(stop.set))
     store = await Store.open(settings.store.database_url)
     run = runner(application(settings, store, Temporal(settings.temporal)))
     try:
@@ -66,19 +64,6 @@ async def _listen(run: web.AppRunner, settings: GatewaySettings) -> None:
         ) from error
     host, port = run.addresses[0][:2]
     logging.getLogger(__name__).info("listening on http://%s:%d", host, port)
-
-
-def _when_input_ends(call: Callable[[], object]) -> None:
-    """Calls `call` once standard input is closed: whoever started this process has gone."""
-
-    def watch() -> None:
-        with suppress(OSError):
-            while os.read(0, 4096):
-                pass
-        with suppress(RuntimeError):  # the loop is closed: we are stopping already
-            call()
-
-    threading.Thread(target=watch, name="tether", daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import asyncio
 import fcntl
 import logging
 import os
-import signal
 import socket
 import sys
 import time
@@ -20,17 +19,14 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from runllm.cli.children import Child, Command
-from runllm.cli.tether import when_stdin_ends
-from store.engine import Store, StoreError, database_url
+from store.engine import StoreError, database_url
 from worker.deployments.connecting import connect
 from worker.deployments.deployer import Deployer
 from worker.deployments.hosts import Hosts
 from worker.deployments.means import Means
 from worker.deployments.settings import WorkerSettings
 from worker.deployments.versions import Versions, register_search_attributes
-
-STORE_SECONDS = 60.0
-"""A database that starts with us may need so long."""
+from worker.running import open_store, until_stopped
 
 LEFTOVER_SECONDS = 10.0
 """A worker whose parent was killed needs so long to end."""
@@ -45,32 +41,16 @@ def main() -> None:
     try:
         settings = WorkerSettings.from_env(os.environ)
         with _only_one(settings.store.home):
-            asyncio.run(_until_stopped(settings, dict(os.environ)))
+            asyncio.run(until_stopped(supervise(settings, dict(os.environ)), is_tethered=settings.is_tethered))
     except (StoreError, ValueError) as error:
         sys.exit(f"worker: {error}")
-
-
-async def _until_stopped(settings: WorkerSettings, environ: Mapping[str, str]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
-    if settings.is_tethered:
-        when_stdin_ends(lambda: loop.call_soon_threadsafe(stop.set))
-    working = asyncio.create_task(supervise(settings, environ))
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    working.cancel()
-    await asyncio.wait({working})
-    if not working.cancelled() and (error := working.exception()) is not None:
-        raise error
 
 
 async def supervise(settings: WorkerSettings, environ: Mapping[str, str]) -> None:
     """Works until it is cancelled."""
     home = settings.store.home
-    store = await _open(settings.store.database_url)
+    database_url(settings.store.database_url)  # one that can never be used is refused at once
+    store = await open_store(settings.store.database_url, log)
     activities = Child(_activities(home, environ), log.warning)
     hosts = Hosts(home, environ, log.warning)
     try:
@@ -83,19 +63,6 @@ async def supervise(settings: WorkerSettings, environ: Mapping[str, str]) -> Non
     finally:
         await asyncio.gather(activities.stop(), hosts.stop_all())
         await store.close()
-
-
-async def _open(url: str) -> Store:
-    database_url(url)  # one that can never be used is refused at once
-    deadline = asyncio.get_running_loop().time() + STORE_SECONDS
-    while True:
-        try:
-            return await Store.open(url)
-        except StoreError as error:
-            if asyncio.get_running_loop().time() > deadline:
-                raise
-            log.warning("%s Trying again.", error)
-        await asyncio.sleep(1.0)
 
 
 async def _register(client: Client) -> None:

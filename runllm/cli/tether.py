@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 
@@ -26,9 +27,11 @@ def when_stdin_ends(call: Callable[[], object]) -> None:
     """Calls `call` from a thread of its own once standard input is closed: then the parent has ended, or said stop."""
 
     def watch() -> None:
-        while os.read(0, 4096):
-            pass
-        call()
+        with suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        with suppress(RuntimeError):  # the event loop that is to be told is closed: we are stopping already
+            call()
 
     threading.Thread(target=watch, name="tether", daemon=True).start()
 

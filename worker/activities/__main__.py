@@ -7,7 +7,6 @@ input ends; what is under way gets a moment to finish, and what does not finish 
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,19 +14,16 @@ from contextlib import asynccontextmanager
 from gateways.adapters import adapters, openers
 from gateways.hub_client import HubClient
 from runllm.cli.children import HOPELESS
-from runllm.cli.tether import when_stdin_ends
 from runllm.errors import UsageError
-from store.engine import Store, StoreError
+from store.engine import StoreError
 from worker.activities.context import Context
 from worker.activities.workers import knowledge_worker, session_activities
 from worker.answering.models import open_model
 from worker.answering.protocol import Model
 from worker.answering.retrieval import LexicalRetriever
 from worker.deployments.connecting import connect
+from worker.running import open_store, until_stopped
 from worker.settings import ActivitySettings
-
-STORE_SECONDS = 60.0
-"""A database that starts with us may need so long."""
 
 log = logging.getLogger("runllm.activities")
 
@@ -42,26 +38,9 @@ def main() -> None:
         log.error("The activity worker cannot start: %s", error)
         sys.exit(HOPELESS)
     try:
-        asyncio.run(_until_stopped(settings, model))
+        asyncio.run(until_stopped(work(settings, model), is_tethered=settings.is_tethered))
     except StoreError as error:
         sys.exit(f"activity worker: {error}")
-
-
-async def _until_stopped(settings: ActivitySettings, model: Model) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
-    if settings.is_tethered:
-        when_stdin_ends(lambda: loop.call_soon_threadsafe(stop.set))
-    working = asyncio.create_task(work(settings, model))
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    working.cancel()  # a worker that is cancelled shuts down as it should
-    await asyncio.wait({working})
-    if not working.cancelled() and (error := working.exception()) is not None:
-        raise error
 
 
 async def work(settings: ActivitySettings, model: Model) -> None:
@@ -76,7 +55,7 @@ async def work(settings: ActivitySettings, model: Model) -> None:
 
 @asynccontextmanager
 async def _context(settings: ActivitySettings, model: Model) -> AsyncIterator[Context]:
-    store = await _open(settings.store.database_url)
+    store = await open_store(settings.store.database_url, log)
     hub = HubClient(settings.gateway_url, settings.store.secret.get_secret_value())
     try:
         yield Context(
@@ -90,18 +69,6 @@ async def _context(settings: ActivitySettings, model: Model) -> AsyncIterator[Co
     finally:
         await hub.close()
         await store.close()
-
-
-async def _open(url: str) -> Store:
-    deadline = asyncio.get_running_loop().time() + STORE_SECONDS
-    while True:
-        try:
-            return await Store.open(url)
-        except StoreError as error:
-            if asyncio.get_running_loop().time() > deadline:
-                raise
-            log.warning("%s Trying again.", error)
-        await asyncio.sleep(1.0)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from datetime import timedelta
 from typing import BinaryIO
 
 from temporalio.worker import Worker
@@ -27,9 +26,6 @@ from worker.session.hosting import prepare, session_worker
 
 _LAST_SECONDS = 5.0
 """After the word to stop: a handler that never ends must not keep the process."""
-
-_STICKY = timedelta(seconds=3)
-"""Sessions of a host that was killed are taken over so much later; the SDK's own value is ten seconds."""
 
 log = logging.getLogger("runllm.host")
 
@@ -77,7 +73,7 @@ async def serve(version: Unpacked, answers: BinaryIO) -> None:
 
 async def _serve(version: Unpacked, answers: BinaryIO) -> None:
     client = await connect(temporal_connection(os.environ))
-    worker = session_worker(client, version.published(), sticky_queue_schedule_to_start_timeout=_STICKY)
+    worker = session_worker(client, version.published())
     running = asyncio.create_task(worker.run())
     try:
         await _polling(worker, running)
