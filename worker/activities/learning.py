@@ -10,7 +10,7 @@ from store import facts
 from worker.activities.context import Context
 from worker.activities.conversations import conversation
 from worker.activities.ledger import close_entry, open_entry
-from worker.answering.protocol import Turn
+from worker.answering.protocol import Statement, Turn
 
 
 class LearningActivities:
@@ -27,7 +27,8 @@ class LearningActivities:
             said = await conversation(db, call.session_id)
         if entry.is_done:
             return str(entry.result["summary"])
-        found = await self._context.model.learn(said.turns)
+        learned = await self._context.model.learn(said.turns)
+        found = [statement for statement in learned if is_by_another(statement, said.turns)]
         async with self._context.store.begin() as db:
             for number, fact in enumerate(found):
                 await facts.propose(
@@ -35,7 +36,7 @@ class LearningActivities:
                     agent_id=said.agent_id,
                     session_id=call.session_id,
                     key=f"{call.key}:{number}",
-                    text=fact,
+                    text=fact.text,
                     stated_by=stated_by(fact, said.turns),
                 )
             summary = summary_of(found)
@@ -43,16 +44,20 @@ class LearningActivities:
         return summary
 
 
-def stated_by(fact: str, turns: Sequence[Turn]) -> str | None:
-    """Who said it, where the words of the fact are in what one of the others wrote."""
-    words = " ".join(fact.split())
-    others = (turn for turn in turns if turn.author == "user" and not turn.is_asker)
-    return next((turn.author_name for turn in others if words in " ".join(turn.text.split())), None)
+def is_by_another(statement: Statement, turns: Sequence[Turn]) -> bool:
+    """Whether the message that it names was written by a person other than the asker."""
+    turn = turns[statement.turn] if 0 <= statement.turn < len(turns) else None
+    return turn is not None and turn.author == "user" and not turn.is_asker
 
 
-def summary_of(found: Sequence[str]) -> str:
+def stated_by(statement: Statement, turns: Sequence[Turn]) -> str | None:
+    """Who said it."""
+    return turns[statement.turn].author_name
+
+
+def summary_of(found: Sequence[Statement]) -> str:
     """What `Agent.learn` returns."""
     if not found:
         return "Nothing to learn: nobody but the person who asked stated a fact in this conversation."
     count = "1 fact" if len(found) == 1 else f"{len(found)} facts"
-    return "\n".join([f"Learned {count}, proposed for the knowledge base:", *(f"- {fact}" for fact in found)])
+    return "\n".join([f"Learned {count}, proposed for the knowledge base:", *(f"- {fact.text}" for fact in found)])

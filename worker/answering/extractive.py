@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from runllm.bridge.messages import AnswerCategory
 from worker.answering.blocks import sentences
 from worker.answering.confidence import category_of
-from worker.answering.protocol import BoundRetriever, Emit, Found, ModelAnswer, Passage, Question, Turn, nobody
+from worker.answering.protocol import (
+    BoundRetriever,
+    Emit,
+    Found,
+    ModelAnswer,
+    Passage,
+    Question,
+    Statement,
+    Turn,
+    nobody,
+)
 from worker.answering.quotes import quote, shortened
 from worker.answering.words import STOPWORDS, Weighted, stems, terms, words
 
@@ -94,11 +104,14 @@ class ExtractiveModel:
         """Those whose name or description has enough of what people said."""
         return [name for name, score in _fit(history, options).items() if score >= _TAG_FROM]
 
-    async def learn(self, history: Sequence[Turn]) -> list[str]:
+    async def learn(self, history: Sequence[Turn]) -> list[Statement]:
         """Statements of people other than the asker: no questions, no instructions, no chatter."""
-        others = [turn for turn in history if turn.author == "user" and not turn.is_asker]
-        stated = [one for turn in others for one in sentences(" ".join(turn.text.split())) if _is_fact(one)]
-        return list(dict.fromkeys(stated))
+        stated: dict[str, Statement] = {}
+        for number, turn in enumerate(history):
+            if turn.author == "user" and not turn.is_asker:
+                for one in filter(_is_fact, sentences(" ".join(turn.text.split()))):
+                    stated.setdefault(one, Statement(text=one, turn=number, quote=one))
+        return list(stated.values())
 
 
 def _answer(question: Question, found: Found) -> ModelAnswer:

@@ -69,6 +69,20 @@ class Found(Frozen):
     searched: int = 0
 
 
+class Statement(Frozen):
+    """A fact that somebody stated in a conversation.
+
+    Attributes:
+        text: The fact, in a sentence that makes sense without the conversation.
+        turn: Which message of the history states it, counted from 0.
+        quote: The words of that message that say so, as they stand there.
+    """
+
+    text: str
+    turn: int
+    quote: str = ""
+
+
 class ModelAnswer(Frozen):
     """What a model says: the text, how good it is, and what it rests on."""
 
@@ -119,8 +133,8 @@ class Model(Protocol):
         """Those of `options` that fit."""
         ...
 
-    async def learn(self, history: Sequence[Turn]) -> list[str]:
-        """Facts stated by people other than the asker, one sentence each."""
+    async def learn(self, history: Sequence[Turn]) -> list[Statement]:
+        """Facts stated by people other than the asker. What it says of them is checked: it may be led astray."""
         ...
 
 

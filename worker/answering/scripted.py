@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from runllm.bridge.messages import AnswerCategory, Source
 from runllm.errors import ModelError, UsageError
 from runllm.operations import Frozen
-from worker.answering.protocol import BoundRetriever, Emit, Found, ModelAnswer, Question, Turn
+from worker.answering.protocol import BoundRetriever, Emit, Found, ModelAnswer, Question, Statement, Turn
 
 
 class _Strict(Frozen):
@@ -61,7 +61,8 @@ class Script(_Strict):
         answers: Answers by what the question contains; the first that matches. They are looked at before `turns`.
         otherwise: The answer where nothing else fits.
         categories, tags: Choices by what the conversation contains.
-        facts: What it learns from any conversation.
+        facts: What it learns from any conversation; it says that the last message by somebody else than the asker
+            states it.
         summary: Its summary of any conversation; `{count}` stands for the number of messages.
         calls: A file that gets a line for each call: tests count there what would have been paid.
     """
@@ -125,10 +126,11 @@ class ScriptedModel:
         self._note("tag", "")
         return [name for name in _chosen(self._script.tags, history) if name in options]
 
-    async def learn(self, history: Sequence[Turn]) -> list[str]:
+    async def learn(self, history: Sequence[Turn]) -> list[Statement]:
         """The script's facts."""
         self._note("learn", "")
-        return list(self._script.facts)
+        others = [number for number, turn in enumerate(history) if turn.author == "user" and not turn.is_asker]
+        return [Statement(text=fact, turn=others[-1]) for fact in self._script.facts if others]
 
     async def _say(self, call: str, question: Question, emit: Emit) -> ModelAnswer:
         self._note(call, question.text)

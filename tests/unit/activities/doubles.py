@@ -15,7 +15,7 @@ from runllm.bridge.surfaces import (
     ZendeskTicketConfig,
     surface_key,
 )
-from worker.answering.protocol import BoundRetriever, Emit, Found, ModelAnswer, Question, Turn
+from worker.answering.protocol import BoundRetriever, Emit, Found, ModelAnswer, Question, Statement, Turn
 
 
 class Killed(BaseException):
@@ -134,7 +134,7 @@ class CountingModel:
     category: AnswerCategory = AnswerCategory.ANSWERED
     choose: str = "billing"
     fitting: Sequence[str] = ()
-    facts: Sequence[str] = ()
+    facts: Sequence[Statement] = ()
     before: Callable[[], Awaitable[None]] = _nothing
 
     async def answer(self, question: Question, found: Found, emit: Emit) -> ModelAnswer:
@@ -158,7 +158,7 @@ class CountingModel:
         self.paid.append("tag")
         return [name for name in self.fitting if name in options]
 
-    async def learn(self, history: Sequence[Turn]) -> list[str]:
+    async def learn(self, history: Sequence[Turn]) -> list[Statement]:
         self.paid.append("learn")
         return list(self.facts)
 

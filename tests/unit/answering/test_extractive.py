@@ -166,7 +166,9 @@ async def test_only_facts_stated_by_others_are_learned() -> None:
             asker=False,
         ),
     ]
-    assert await MODEL.learn(history) == ["The export is paused on Tuesdays between 02:00 and 04:00 UTC."]
+    (learned,) = await MODEL.learn(history)
+    assert learned.text == learned.quote == "The export is paused on Tuesdays between 02:00 and 04:00 UTC."
+    assert learned.turn == 2
 
 
 async def test_a_summary_begins_with_the_question_and_stays_short() -> None:

@@ -8,7 +8,7 @@ import pytest
 from runllm.bridge.messages import AnswerCategory
 from runllm.errors import ModelError, UsageError
 from worker.answering.models import MODELS, open_model
-from worker.answering.protocol import Found, Question, Turn, nobody
+from worker.answering.protocol import Found, Question, Statement, Turn, nobody
 from worker.answering.scripted import Script, ScriptedModel
 
 
@@ -77,7 +77,9 @@ async def test_choices_are_made_by_what_the_conversation_contains() -> None:
     assert await model.categorize(history, {"bug": "", "billing": ""}, "other", None) == "billing"
     assert await model.categorize(history, {"praise": ""}, "other", None) == "other"
     assert await model.tag(history, {"urgent": "", "calm": ""}, None) == ["urgent"]
-    assert await model.learn(history) == ["Water is wet."]
+    assert await model.learn(history) == []
+    others = [*history, Turn(author="user", text="It is wet.", is_asker=False)]
+    assert await model.learn(others) == [Statement(text="Water is wet.", turn=1)]
     assert await model.summarize(history) == "1 said something"
 
 
