@@ -6,6 +6,7 @@ behind. `effect.earlier` says whether there was one.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from runllm.bridge.messages import AnswerCategory, MessageType, Source
@@ -27,10 +28,16 @@ class Inbound(Frozen):
         user: Who did it, in the platform's terms.
         author_name: The name the platform shows for them.
         origin: Origin of the web page, for widgets: what `WidgetListener.domain` is compared with.
+        attachments: Files, one dictionary each: `name`, `mimetype`, `size` in bytes, `url` where anybody may fetch it,
+            and what only the platform's own adapter understands, under `platform` and `ref`. No tokens.
         wait_id, button_id: The click, for `button`.
+        is_helpful, comment: The opinion, for `feedback`; `remote_id` is the message that it is about.
+        is_from_bot: A program wrote it: another bot, or an integration.
+        is_from_staff: The platform says that a member of the support team wrote it.
+        is_internal: Only the support team may see it: it is never shown where customers are.
     """
 
-    kind: Literal["message", "reaction", "edit", "delete", "button"]
+    kind: Literal["message", "reaction", "edit", "delete", "button", "feedback"]
     dedupe_key: str
     surface: AnySurface
     happening: Happening | None = None
@@ -42,6 +49,11 @@ class Inbound(Frozen):
     origin: str | None = None
     wait_id: int = 0
     button_id: str = ""
+    is_helpful: bool | None = None
+    comment: str = ""
+    is_from_bot: bool = False
+    is_from_staff: bool = False
+    is_internal: bool = False
 
 
 class Effect(Frozen):
@@ -73,6 +85,8 @@ class Content(Frozen):
     enable_feedback: bool = True
     blocks: list[dict[str, Any]] = []
     wait: ButtonWait | None = None
+    is_internal: bool = False
+    """For the support team only: a platform that cannot hide it from customers refuses it."""
 
 
 class SurfaceAdapter(Protocol):
@@ -97,17 +111,33 @@ class SurfaceAdapter(Protocol):
         """Disables the buttons of a message and shows `note` in their place: who clicked what, or that time is up."""
         ...
 
+    async def read_file(self, attachment: dict[str, Any]) -> bytes:
+        """The content of a file that came in on this platform, for posting it on another one.
 
-class ThreadOpener(Protocol):
-    """A platform on which the agent can open threads or tickets."""
+        Raises:
+            Rejected: It is gone, too large, or not this platform's.
+        """
+        ...
+
+
+class SlackOpener(Protocol):
+    """Who opens Slack threads."""
 
     async def open_slack_thread(self, effect: Effect, team_id: str, channel_id: str) -> SlackThread:
         """Opens a thread in a Slack channel."""
         ...
 
+
+class DiscordOpener(Protocol):
+    """Who opens Discord threads."""
+
     async def open_discord_thread(self, effect: Effect, guild_id: str, channel_id: str) -> DiscordThread:
         """Opens a thread in a Discord channel."""
         ...
+
+
+class TicketOpener(Protocol):
+    """Who opens Zendesk tickets, and changes their status."""
 
     async def open_ticket(
         self, effect: Effect, domain: str | None, title: str, description: str, tags: Sequence[str]
@@ -118,6 +148,15 @@ class ThreadOpener(Protocol):
     async def update_ticket(self, effect: Effect, to: ZendeskTicket, tags: Sequence[str], status: str) -> None:
         """Adds tags to a ticket and sets its status."""
         ...
+
+
+@dataclass(frozen=True)
+class Openers:
+    """The platforms on which the agent can open threads or tickets."""
+
+    slack: SlackOpener
+    discord: DiscordOpener
+    zendesk: TicketOpener
 
 
 Adapters = dict[SurfaceType, SurfaceAdapter]

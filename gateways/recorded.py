@@ -52,6 +52,10 @@ class RecordedSurface:
         """Shows `note` beside the buttons. That they are disabled follows from their wait."""
         await self._touch(to, remote_id, {"note": note})
 
+    async def read_file(self, attachment: dict[str, Any]) -> bytes:
+        """Nobody can send files here, so there are none to read."""
+        raise Rejected(f"{attachment.get('name', 'The file')} is not kept by this engine.")
+
     async def _touch(self, to: ChatSurface, remote_id: str, change: dict[str, Any]) -> None:
         key = surface_key(to)
         async with self._store.begin() as db:

@@ -14,7 +14,7 @@ from gateways.wire import Envelope
 from runllm.bridge.messages import MessageType
 from runllm.bridge.surfaces import ChatWidget, SurfaceType, surface_key
 from runllm.operations import Frozen
-from store import buttons, effects, inbox, messages, published, sessions
+from store import buttons, effects, feedback, inbox, messages, published, sessions
 from store.engine import Store
 from store.models import InboxRow, Message, Session, now
 
@@ -34,6 +34,7 @@ class Accepted(Frozen):
         ignored: Why nobody will answer it; empty where somebody will.
         repeated: It was there already: the same event came before.
         click: What became of a click.
+        is_complete: Nobody has to be told of it: recording it was all there was to do.
     """
 
     inbox_id: int = 0
@@ -42,6 +43,7 @@ class Accepted(Frozen):
     ignored: str = ""
     repeated: bool = False
     click: ClickResult | None = None
+    is_complete: bool = False
 
 
 class _BeatenError(Exception):
@@ -75,7 +77,7 @@ class Routing:
     async def _take_in(self, inbound: Inbound) -> Accepted:
         accepted = await self._record_once(inbound)
         self._poke(surface_key(inbound.surface))
-        if accepted.session_id is not None and accepted.inbox_id and not accepted.ignored:
+        if accepted.session_id is not None and accepted.inbox_id and not accepted.ignored and not accepted.is_complete:
             self._deliver(accepted.session_id)
         return accepted
 
@@ -115,6 +117,8 @@ async def _record(db: AsyncSession, inbound: Inbound) -> Accepted:
             return await _record_click(db, inbound, key, session)
         case "edit" | "delete":
             return await _record_change(db, inbound, key, session)
+        case "feedback":
+            return await _record_feedback(db, inbound, key, session)
         case "message" | "reaction":
             return await _record_message(db, inbound, key, session)
 
@@ -161,6 +165,23 @@ async def _record_change(db: AsyncSession, inbound: Inbound, key: str, session: 
     return await _add(db, inbound, key, session, message=message)
 
 
+async def _record_feedback(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+    """An opinion is complete once it is recorded: no handler runs for it. A person's later one replaces it."""
+    posting = await messages.find_posting(db, key, inbound.remote_id)
+    if session is None or posting is None or inbound.is_helpful is None:
+        return await _add(db, inbound, key, session, ignored="the message that it is about is not in the record")
+    await feedback.record(
+        db,
+        session_id=session.id,
+        chat_id=posting.chat_id,
+        is_helpful=inbound.is_helpful,
+        author_id=inbound.user or "",
+        comment=inbound.comment,
+    )
+    await messages.touch(db, posting)
+    return await _add(db, inbound, key, session, handled="the opinion is recorded")
+
+
 async def _record_click(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
     """The first click wins. The others are answered at once and are no events."""
     if session is None:
@@ -185,8 +206,9 @@ async def _add(
     message: Message | None = None,
     match: Match | None = None,
     ignored: str = "",
+    handled: str = "",
 ) -> Accepted:
-    if session is not None and session.phase == "closed" and not ignored:
+    if session is not None and session.phase == "closed" and not ignored and not handled:
         ignored = CLOSED
     envelope = Envelope(
         kind=inbound.kind,
@@ -208,12 +230,18 @@ async def _add(
         chat_id=message.id if message else None,
         surface_key=key,
         envelope=envelope.model_dump(mode="json", exclude={"message", "inbox_id"}, exclude_none=True),
-        outcome="ignored" if ignored else None,
-        reason=ignored,
+        outcome="ignored" if ignored else "handled" if handled else None,
+        reason=ignored or handled,
     )
     if row is None:
         raise _BeatenError
-    return Accepted(inbox_id=row.id, session_id=row.session_id, chat_id=row.chat_id, ignored=ignored)
+    return Accepted(
+        inbox_id=row.id,
+        session_id=row.session_id,
+        chat_id=row.chat_id,
+        ignored=ignored,
+        is_complete=bool(handled),
+    )
 
 
 def _as_before(row: InboxRow) -> Accepted:
@@ -224,4 +252,5 @@ def _as_before(row: InboxRow) -> Accepted:
         ignored=row.reason if row.outcome == "ignored" else "",
         repeated=True,
         click="won" if row.kind == "button" else None,
+        is_complete=row.outcome == "handled",
     )

@@ -8,13 +8,16 @@ from aiohttp import web
 from gateways import internal
 from gateways.api import app as api
 from gateways.console import app as console
+from gateways.discord import app as discord
 from gateways.refusals import as_json, as_refusal
 from gateways.services import SERVICES, Services, build
 from gateways.settings import GatewaySettings
+from gateways.slack import app as slack
 from gateways.streams import Lookout
 from gateways.sweeper import Sweeper
 from gateways.temporal import Temporal
 from gateways.widget import app as widget
+from gateways.zendesk import app as zendesk
 from store.engine import Store
 
 _LARGEST_BODY = 8 * 1024 * 1024
@@ -27,6 +30,8 @@ def application(settings: GatewaySettings, store: Store, temporal: Temporal) -> 
     deps = app[SERVICES] = build(settings, store, temporal)
     for routes in (internal.routes(), api.routes(), widget.routes(), console.routes()):
         app.add_routes(routes)
+    for platform in (slack, zendesk, discord):
+        platform.attach(app, deps)
     app.on_response_prepare.append(widget.add_cors)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_jobs_beside(deps))

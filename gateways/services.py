@@ -7,11 +7,13 @@ from aiohttp import web
 from gateways.delivery import Delivery
 from gateways.hub import Hub
 from gateways.indexing import Indexing
+from gateways.outlets import Outlets
 from gateways.rates import Rate, Seats, client_address
 from gateways.routing import Routing
 from gateways.settings import GatewaySettings
 from gateways.temporal import Temporal
 from store.engine import Store
+from store.sealing import Seal
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Services:
     delivery: Delivery
     routing: Routing
     indexing: Indexing
+    outlets: Outlets
     messages: Rate
     conversations: Rate
     logins: Rate
@@ -56,6 +59,7 @@ def build(settings: GatewaySettings, store: Store, temporal: Temporal) -> Servic
         delivery=delivery,
         routing=Routing(store, delivery.soon, hub.poke),
         indexing=Indexing(store, temporal),
+        outlets=Outlets(store, hub, Seal(settings.secret), settings.platforms),
         messages=Rate("messages", limits.messages_a_minute),
         conversations=Rate("new conversations", limits.conversations_a_minute),
         logins=Rate("attempts to sign in", limits.logins_a_minute),

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pydantic import BaseModel, ConfigDict, Field
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 
+from gateways.platforms import PlatformSettings
 from store.settings import StoreSettings
 
 _DEFAULT_TEMPORAL = "127.0.0.1:7233"
@@ -46,6 +47,7 @@ class GatewaySettings(BaseModel):
     port: int = Field(default=8080, ge=0, le=65535)
     temporal_ui_url: str = "http://127.0.0.1:8233"
     limits: Limits = Limits()
+    platforms: PlatformSettings = PlatformSettings()
     trusted_proxies: list[IPv4Network | IPv6Network] = []
     is_tethered: bool = False
     demo_questions: str = ""
@@ -78,6 +80,7 @@ class GatewaySettings(BaseModel):
                 streams=_number(env, "RUNLLM_LIMIT_STREAMS", 200),
                 logins_a_minute=_number(env, "RUNLLM_LIMIT_LOGINS", 10),
             ),
+            platforms=PlatformSettings.from_env(env),
             trusted_proxies=_networks(env.get("RUNLLM_TRUSTED_PROXIES", "")),
             is_tethered=env.get("RUNLLM_TETHER") == "1",
             demo_questions=env.get("RUNLLM_DEMO_QUESTIONS", ""),

@@ -42,6 +42,12 @@ async def is_ours(db: AsyncSession, surface_key: str, remote_id: str) -> bool:
     return bool(await db.scalar(select(or_(effect, posting))))
 
 
+async def with_prefix(db: AsyncSession, prefix: str, operation: str) -> list[EffectRow]:
+    """The effects of one kind whose keys begin with `prefix`, which holds no wildcard."""
+    query = select(EffectRow).where(EffectRow.key.startswith(prefix, autoescape=True), EffectRow.operation == operation)
+    return list(await db.scalars(query, execution_options=FRESH))
+
+
 async def _end(db: AsyncSession, key: str, values: dict[str, Any]) -> EffectRow | None:
     not_done = (EffectRow.key == key) & (EffectRow.state != "done")
     changed = await change_one(db, update(EffectRow).where(not_done).values(**values), EffectRow)

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 from temporalio.envconfig import ClientConnectConfig
 
+from gateways.platforms import PlatformSettings
 from store.settings import StoreSettings
 from worker.deployments.settings import temporal_connection
 
@@ -26,6 +27,7 @@ class ActivitySettings(BaseModel):
 
     store: StoreSettings
     temporal: ClientConnectConfig
+    platforms: PlatformSettings = PlatformSettings()
     gateway_url: str = "http://127.0.0.1:8080"
     model: str = "extractive"
     script: Path | None = None
@@ -39,6 +41,7 @@ class ActivitySettings(BaseModel):
         return cls(
             store=StoreSettings.from_env(env),
             temporal=temporal_connection(env),
+            platforms=PlatformSettings.from_env(env),
             gateway_url=env.get("RUNLLM_GATEWAY_URL", "http://127.0.0.1:8080"),
             model=env.get("RUNLLM_MODEL", "extractive"),
             script=Path(script) if script else None,

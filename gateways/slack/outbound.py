@@ -1,14 +1,22 @@
 """Slack's outbound side. No workspace can be connected yet, and it says so."""
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gateways.adapter import Content, Effect
+from gateways.platforms import SlackSettings
 from runllm.bridge.surfaces import ChatSurface, SlackThread
-from runllm.errors import NotConnected
+from runllm.errors import NotConnected, Rejected
+from store.engine import Store
+from store.sealing import Seal
 
 
 class SlackAdapter:
     """Posts to Slack threads, and opens them."""
+
+    def __init__(self, store: Store, seal: Seal, settings: SlackSettings) -> None:
+        self._store = store
+        self._seal = seal
+        self._settings = settings
 
     async def post(self, effect: Effect, to: ChatSurface, content: Content) -> str:
         """Shows a message in a thread."""
@@ -25,6 +33,10 @@ class SlackAdapter:
     async def settle_buttons(self, to: ChatSurface, remote_id: str, content: Content, note: str) -> None:
         """Puts `note` in the place of a message's buttons."""
         refuse(_team(to))
+
+    async def read_file(self, attachment: dict[str, Any]) -> bytes:
+        """The content of a file of this platform."""
+        raise Rejected("Files of this platform cannot be read yet.")
 
     async def open_slack_thread(self, effect: Effect, team_id: str, channel_id: str) -> SlackThread:
         """Opens a thread in a channel."""

@@ -1,15 +1,23 @@
 """Zendesk's outbound side. No account can be connected yet, and it says so."""
 
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gateways.adapter import Content, Effect
+from gateways.platforms import ZendeskSettings
 from runllm.bridge.surfaces import ChatSurface, ZendeskTicket
-from runllm.errors import NotConnected
+from runllm.errors import NotConnected, Rejected
+from store.engine import Store
+from store.sealing import Seal
 
 
 class ZendeskAdapter:
     """Comments on Zendesk tickets, opens and updates them."""
+
+    def __init__(self, store: Store, seal: Seal, settings: ZendeskSettings) -> None:
+        self._store = store
+        self._seal = seal
+        self._settings = settings
 
     async def post(self, effect: Effect, to: ChatSurface, content: Content) -> str:
         """Adds a comment to a ticket."""
@@ -26,6 +34,10 @@ class ZendeskAdapter:
     async def settle_buttons(self, to: ChatSurface, remote_id: str, content: Content, note: str) -> None:
         """Adds `note` to a ticket that asked for a choice."""
         refuse(_account(to))
+
+    async def read_file(self, attachment: dict[str, Any]) -> bytes:
+        """The content of a file of this platform."""
+        raise Rejected("Files of this platform cannot be read yet.")
 
     async def open_ticket(
         self, effect: Effect, domain: str | None, title: str, description: str, tags: Sequence[str]

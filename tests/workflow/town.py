@@ -18,6 +18,8 @@ from temporalio.client import Client
 from gateways.adapter import Inbound
 from gateways.adapters import adapters, openers
 from gateways.delivery import Delivery
+from gateways.outlets import Outlets
+from gateways.platforms import PlatformSettings
 from gateways.routing import Routing
 from gateways.temporal import Temporal
 from gateways.wire import build_id_of, workflow_id
@@ -28,6 +30,7 @@ from runllm.bundle import Bundle, BundleEntry
 from store import agents, messages, published, sessions
 from store.engine import Store
 from store.models import Session, Version
+from store.sealing import Seal
 from worker.activities.context import Context
 from worker.activities.workers import session_activities
 from worker.answering.retrieval import LexicalRetriever
@@ -291,7 +294,8 @@ async def town(tmp_path: Path, client: Client) -> AsyncIterator[Town]:
     delivery = Delivery(store, Temporal({"target_host": address, "namespace": client.namespace}))
     hub, lines = NoHub(), list[str]()
     model = ScriptedModel(Script())
-    context = Context(store, adapters(store, hub), openers(), hub, model, LexicalRetriever(store))
+    outlets = Outlets(store, hub, Seal("a secret of tests"), PlatformSettings())
+    context = Context(store, adapters(outlets), openers(outlets), hub, model, LexicalRetriever(store))
     environ = {**os.environ, "TEMPORAL_ADDRESS": address, "RUNLLM_SECRET": "not for hosts"}
     here = Town(
         home=tmp_path,

@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager
 
 from gateways.adapters import adapters, openers
 from gateways.hub_client import HubClient
+from gateways.outlets import Outlets
 from runllm.cli.children import HOPELESS
 from runllm.errors import UsageError
 from store.engine import StoreError
+from store.sealing import Seal
 from worker.activities.context import Context
 from worker.activities.workers import knowledge_worker, session_activities
 from worker.answering.models import open_model
@@ -57,11 +59,12 @@ async def work(settings: ActivitySettings, model: Model) -> None:
 async def _context(settings: ActivitySettings, model: Model) -> AsyncIterator[Context]:
     store = await open_store(settings.store.database_url, log)
     hub = HubClient(settings.gateway_url, settings.store.secret.get_secret_value())
+    outlets = Outlets(store, hub, Seal(settings.store.secret), settings.platforms)
     try:
         yield Context(
             store=store,
-            adapters=adapters(store, hub),
-            openers=openers(),
+            adapters=adapters(outlets),
+            openers=openers(outlets),
             hub=hub,
             model=model,
             retriever=LexicalRetriever(store),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateways.adapter import Adapters, SurfaceAdapter, ThreadOpener
+from gateways.adapter import Adapters, Openers, SurfaceAdapter
 from runllm.bridge.surfaces import ChatSurface, SurfaceType
 from runllm.errors import NotConnected
 from store.engine import Store
@@ -39,7 +39,7 @@ class Context:
 
     store: Store
     adapters: Adapters
-    openers: dict[SurfaceType, ThreadOpener]
+    openers: Openers
     hub: Hub
     model: Model
     retriever: Retriever
@@ -54,17 +54,6 @@ class Context:
         if adapter is None:
             raise _not_connected(surface.type)
         return adapter
-
-    def opener(self, kind: SurfaceType) -> ThreadOpener:
-        """Who opens threads or tickets of that kind.
-
-        Raises:
-            NotConnected: Nobody does.
-        """
-        opener = self.openers.get(kind)
-        if opener is None:
-            raise _not_connected(kind)
-        return opener
 
 
 def _not_connected(kind: SurfaceType) -> NotConnected:

@@ -6,7 +6,7 @@ from typing import TypeVar
 from temporalio import activity
 
 from gateways.wire import Call
-from runllm.bridge.surfaces import ChatSurface, DiscordThread, SlackThread, SurfaceType, ZendeskTicket, surface_key
+from runllm.bridge.surfaces import ChatSurface, DiscordThread, SlackThread, ZendeskTicket, surface_key
 from runllm.errors import UsageError
 from runllm.operations import (
     CreateDiscordThread,
@@ -71,7 +71,7 @@ class SurfaceActivities:
         if not isinstance(found, Entry):
             return found
         async with trying(self._context.store, found):
-            opener = self._context.opener(SurfaceType.SLACK_THREAD)
+            opener = self._context.openers.slack
             thread = await opener.open_slack_thread(found.effect, operation.team_id, operation.channel_id)
         await self._keep(found, thread, channel_key)
         return thread
@@ -85,7 +85,7 @@ class SurfaceActivities:
         if not isinstance(found, Entry):
             return found
         async with trying(self._context.store, found):
-            opener = self._context.opener(SurfaceType.DISCORD_THREAD)
+            opener = self._context.openers.discord
             thread = await opener.open_discord_thread(found.effect, operation.guild_id, operation.channel_id)
         await self._keep(found, thread, channel_key)
         return thread
@@ -103,7 +103,7 @@ class SurfaceActivities:
         description = (operation.description or DEFAULT_DESCRIPTION).replace("{conversation}", as_text(turns))
         title = operation.title or title_of(turns)
         async with trying(self._context.store, entry):
-            opener = self._context.opener(SurfaceType.ZENDESK_TICKET)
+            opener = self._context.openers.zendesk
             ticket = await opener.open_ticket(entry.effect, operation.domain, title, description, operation.tags or [])
         async with self._context.store.begin() as db:
             await sessions.bind(db, call.session_id, ticket)
@@ -121,7 +121,7 @@ class SurfaceActivities:
         if entry.is_done:
             return
         async with trying(self._context.store, entry):
-            opener = self._context.opener(SurfaceType.ZENDESK_TICKET)
+            opener = self._context.openers.zendesk
             await opener.update_ticket(entry.effect, operation.to, operation.tags, operation.status)
         async with self._context.store.begin() as db:
             await close_entry(db, entry)

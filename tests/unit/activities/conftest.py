@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from gateways.adapter import Openers
 from gateways.wire import Call, Outcome
 from runllm.bridge.messages import MessageType
 from runllm.bridge.surfaces import (
@@ -60,11 +61,10 @@ class Case:
     @property
     def context(self) -> Context:
         """What the activities work with."""
-        kinds = (SurfaceType.SLACK_THREAD, SurfaceType.ZENDESK_TICKET, SurfaceType.DISCORD_THREAD)
         return Context(
             store=self.store,
             adapters=dict.fromkeys(SurfaceType, self.platform),
-            openers=dict.fromkeys(kinds, self.platform),
+            openers=Openers(self.platform, self.platform, self.platform),
             hub=self.hub,
             model=self.model,
             retriever=self.knowledge,

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateways.adapter import Content, Effect
 from runllm.bridge.messages import AnswerCategory, Source
@@ -61,6 +62,9 @@ class Platform:
     async def settle_buttons(self, to: ChatSurface, remote_id: str, content: Content, note: str) -> None:
         await self.before(Effect(key="", session_id=0), to)
         self.settled.append((surface_key(to), remote_id, note))
+
+    async def read_file(self, attachment: dict[str, Any]) -> bytes:
+        return f"content of {attachment['name']}".encode()
 
     async def open_slack_thread(self, effect: Effect, team_id: str, channel_id: str) -> SlackThread:
         await self._taken(effect, None, "open", lambda: self.opened.setdefault(effect.key, (team_id, channel_id)))

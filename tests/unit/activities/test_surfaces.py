@@ -173,11 +173,9 @@ async def test_waiting_for_buttons_that_are_not_there_is_the_customers_mistake(
 
 async def test_a_surface_without_an_adapter_says_how_to_connect_it(case: Case) -> None:
     context = case.context
-    bare = Context(context.store, {}, {}, context.hub, context.model, context.retriever)
+    bare = Context(context.store, {}, context.openers, context.hub, context.model, context.retriever)
     with pytest.raises(NotConnected, match="Slack is not connected"):
         await SurfaceActivities(bare).post_message(case.call(text_to(case.slack)))
-    with pytest.raises(NotConnected, match="Zendesk is not connected"):
-        await SurfaceActivities(bare).create_zendesk_ticket(case.call(CreateZendeskTicket()))
 
 
 async def test_what_became_of_earlier_events_arrives_with_the_call(case: Case, surfaces: SurfaceActivities) -> None:

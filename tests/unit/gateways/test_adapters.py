@@ -6,6 +6,8 @@ import pytest
 
 from gateways.adapter import Content, Effect
 from gateways.adapters import ADAPTERS, adapters, openers
+from gateways.outlets import Outlets
+from gateways.platforms import PlatformSettings
 from runllm.bridge.surfaces import (
     ChatSurface,
     DiscordThread,
@@ -18,6 +20,7 @@ from runllm.bridge.surfaces import (
 )
 from runllm.errors import NotConnected
 from store.engine import Store
+from store.sealing import Seal
 
 EFFECT = Effect(key="1:1", session_id=1)
 CONTENT = Content(chat_id=1, text="x")
@@ -41,7 +44,7 @@ def test_every_kind_of_surface_has_an_adapter() -> None:
 async def test_a_platform_that_is_not_connected_says_which_and_how(
     store: Store, surface: ChatSurface, names: str, command: str
 ) -> None:
-    adapter = adapters(store, Silent())[surface.type]
+    adapter = adapters(Outlets(store, Silent(), Seal("x"), PlatformSettings()))[surface.type]
     sentence = rf"{re.escape(names)} is not connected.*runllm connect {command}"
     with pytest.raises(NotConnected, match=sentence):
         await adapter.post(EFFECT, surface, CONTENT)
@@ -53,13 +56,13 @@ async def test_a_platform_that_is_not_connected_says_which_and_how(
         await adapter.settle_buttons(surface, "1", CONTENT, "over")
 
 
-async def test_so_does_who_opens_threads_and_tickets() -> None:
-    by_kind = openers()
+async def test_so_does_who_opens_threads_and_tickets(store: Store) -> None:
+    by_kind = openers(Outlets(store, Silent(), Seal("x"), PlatformSettings()))
     with pytest.raises(NotConnected, match=r"'T2'.*runllm connect slack"):
-        await by_kind[SurfaceType.SLACK_THREAD].open_slack_thread(EFFECT, "T2", "C")
+        await by_kind.slack.open_slack_thread(EFFECT, "T2", "C")
     with pytest.raises(NotConnected, match=r"'5'.*runllm connect discord"):
-        await by_kind[SurfaceType.DISCORD_THREAD].open_discord_thread(EFFECT, "5", "C")
-    opener = by_kind[SurfaceType.ZENDESK_TICKET]
+        await by_kind.discord.open_discord_thread(EFFECT, "5", "C")
+    opener = by_kind.zendesk
     with pytest.raises(NotConnected, match=r"'acme' is not connected.*runllm connect zendesk"):
         await opener.open_ticket(EFFECT, "acme.zendesk.com", "t", "d", [])
     with pytest.raises(NotConnected, match=r"No Zendesk account is connected.*runllm connect zendesk"):

@@ -17,7 +17,7 @@ from gateways.wire import Outcome, SessionStart
 from runllm.bridge.listeners import SlackListener, WidgetListener
 from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, SlackThread, SlackThreadConfig
 from runllm.bridge.triggers import AllMessages, Happening
-from store import buttons, effects, inbox, messages, sessions
+from store import buttons, effects, feedback, inbox, messages, sessions
 from store.engine import Store
 from store.models import InboxRow, now
 from tests.unit.gateways.conftest import make_current
@@ -365,3 +365,33 @@ async def test_nothing_is_unaccounted_in_the_end(desk: Desk) -> None:
     await desk.sweeper.account()
     async with desk.store.read() as db:
         assert await inbox.count_unaccounted(db) == 0
+
+
+async def test_an_opinion_is_recorded_once_and_nobody_has_to_be_told(desk: Desk) -> None:
+    widget = ChatWidget(config=ChatWidgetConfig(convo_identifier="rated"))
+    happening = Happening(surface=widget.type)
+    asked = await desk.routing.take_in(
+        Inbound(kind="message", dedupe_key="q", surface=widget, happening=happening, remote_id="m1", origin=PAGE)
+    )
+    assert asked.session_id is not None
+    desk.told.clear()
+    opinion = Inbound(
+        kind="feedback", dedupe_key="f1", surface=widget, remote_id="m1", user="u1", is_helpful=False, comment="no"
+    )
+    first = await desk.routing.take_in(opinion)
+    await desk.routing.take_in(opinion)
+    changed = opinion.model_copy(update={"dedupe_key": "f2", "is_helpful": True, "comment": ""})
+    await desk.routing.take_in(changed)
+    async with desk.store.read() as db:
+        opinions = await feedback.of_session(db, asked.session_id)
+    assert [(one.author_id, one.is_helpful) for one in opinions] == [("u1", True)]
+    assert (await desk.row(first.inbox_id)).outcome == "handled"
+    assert desk.told == []
+
+
+async def test_an_opinion_on_a_message_that_nobody_knows_is_accounted_for(desk: Desk) -> None:
+    widget = ChatWidget(config=ChatWidgetConfig(convo_identifier="unknown"))
+    taken = await desk.routing.take_in(
+        Inbound(kind="feedback", dedupe_key="f", surface=widget, remote_id="m", is_helpful=True)
+    )
+    assert (await desk.row(taken.inbox_id)).reason == "the message that it is about is not in the record"
