@@ -101,10 +101,20 @@ record-history: install-dev ## record the example workflows' histories under tes
 bench: install-dev ## measure a turn against a hand-written workflow (see docs/benchmarks.md)
 	$(BIN)/python -m benchmarks.turn
 
+##@ Documentation
+
+.PHONY: docs
+docs: install-dev ## build the documentation into site/; a broken link fails it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+.PHONY: docs-serve
+docs-serve: install-dev ## show the documentation on http://127.0.0.1:8000 while you write it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
 ##@ Check
 
 .PHONY: check
-check: lint type test ## run what CI runs: lint, types, tests
+check: lint type docs test ## run what CI runs: lint, types, documentation, tests
 
 .PHONY: lint
 lint: install-dev ## check style, import direction and spelling
