@@ -7,12 +7,34 @@ behind. `effect.earlier` says whether there was one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from runllm.bridge.messages import AnswerCategory, MessageType, Source
 from runllm.bridge.surfaces import AnySurface, ChatSurface, DiscordThread, SlackThread, SurfaceType, ZendeskTicket
 from runllm.bridge.triggers import Happening
 from runllm.operations import ButtonWait, Frozen
+
+
+class Earlier(Frozen):
+    """A message that was said in a thread before the agent was summoned into it.
+
+    Attributes:
+        remote_id: The platform's identifier of the message.
+        text, user, author_name, attachments: As in `Inbound`.
+        at: When it was written, in UTC; None where the platform does not say.
+        is_from_bot, is_from_staff, is_internal: As in `Inbound`.
+    """
+
+    remote_id: str
+    text: str
+    user: str | None = None
+    author_name: str | None = None
+    attachments: list[dict[str, Any]] = []
+    at: datetime | None = None
+    is_from_bot: bool = False
+    is_from_staff: bool = False
+    is_internal: bool = False
 
 
 class Inbound(Frozen):
@@ -32,9 +54,13 @@ class Inbound(Frozen):
             and what only the platform's own adapter understands, under `platform` and `ref`. No tokens.
         wait_id, button_id: The click, for `button`.
         is_helpful, comment: The opinion, for `feedback`; `remote_id` is the message that it is about.
-        is_from_bot: A program wrote it: another bot, or an integration.
+        is_from_bot: A program wrote it: another bot, or an integration. It wakes no handler, unless a trigger says
+            `from_bots=True`; a mirror repeats it.
         is_from_staff: The platform says that a member of the support team wrote it.
         is_internal: Only the support team may see it: it is never shown where customers are.
+        earlier: What was said in the thread before this message, oldest first: recorded with it, each once, and no event.
+            A reaction brings the message that it is about as the last of them. Left out where the surface has its
+            session already.
     """
 
     kind: Literal["message", "reaction", "edit", "delete", "button", "feedback"]
@@ -54,6 +80,7 @@ class Inbound(Frozen):
     is_from_bot: bool = False
     is_from_staff: bool = False
     is_internal: bool = False
+    earlier: list[Earlier] = []
 
 
 class Effect(Frozen):

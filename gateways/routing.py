@@ -8,7 +8,7 @@ from typing import Literal
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gateways.adapter import Inbound
+from gateways.adapter import Earlier, Inbound
 from gateways.matching import Match, Route, match_routes
 from gateways.wire import Envelope
 from runllm.bridge.messages import MessageType
@@ -24,6 +24,8 @@ ClickResult = Literal["won", "already", "ended", "not_allowed", "unknown"]
 
 CLOSED = "the session is closed"
 NO_LISTENER = "no published workflow listens here"
+RECORDED = "the record has this message already"
+FROM_BOT = "a program wrote it, and no listener here takes messages of programs"
 
 
 class Accepted(Frozen):
@@ -126,29 +128,55 @@ async def _record(db: AsyncSession, inbound: Inbound) -> Accepted:
 async def _record_message(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
     if inbound.surface.type not in _OURS and await effects.is_ours(db, key, inbound.remote_id):
         return await _add(db, inbound, key, session, ignored="the engine wrote this itself")
+    if inbound.kind == "message" and session and await messages.find_posting(db, key, inbound.remote_id) is not None:
+        return await _add(db, inbound, key, session, ignored=RECORDED)
     match = None
     if session is None:
-        match = match_routes(await routes_of(db), inbound)
+        match = match_routes(await routes_of(db), _marked(inbound))
         if match is None:
-            return await _add(db, inbound, key, None, ignored=NO_LISTENER)
+            return await _add(db, inbound, key, None, ignored=FROM_BOT if inbound.is_from_bot else NO_LISTENER)
         session = await sessions.create(
             db, agent_id=match.agent_id, published_name=match.published_name, surface=inbound.surface
         )
     elif isinstance(inbound.surface, ChatWidget) and inbound.surface.config.context:
         await sessions.bind(db, session.id, inbound.surface)  # the visitor may have gone to another page
-    message = None
+    if match is not None:
+        for one in inbound.earlier:
+            await _write_down(db, session, key, one)
     if inbound.kind == "message":
-        message = await messages.add(
-            db,
-            session_id=session.id,
-            author=MessageType.USER,
-            text=inbound.text,
-            author_id=inbound.user,
-            author_name=inbound.author_name,
-            attachments=inbound.attachments,
-        )
-        await messages.post(db, session_id=session.id, chat_id=message.id, surface_key=key, remote_id=inbound.remote_id)
+        message = await _write_down(db, session, key, inbound)
+    else:
+        message = await _reacted_to(db, session, key, inbound.remote_id)
     return await _add(db, inbound, key, session, message=message, match=match)
+
+
+async def _write_down(db: AsyncSession, session: Session, key: str, said: Inbound | Earlier) -> Message | None:
+    """What somebody said, where it is shown; nothing where the record has it already."""
+    if await messages.find_posting(db, key, said.remote_id) is not None:
+        return None
+    is_ours = isinstance(said, Earlier) and await effects.is_ours(db, key, said.remote_id)
+    message = await messages.add(
+        db,
+        session_id=session.id,
+        author=MessageType.ASSISTANT if is_ours else MessageType.USER,
+        text=said.text,
+        author_id=said.user,
+        author_name=said.author_name,
+        attachments=said.attachments,
+        is_internal=said.is_internal,
+        is_from_staff=said.is_from_staff,
+        is_from_bot=said.is_from_bot and not is_ours,
+        at=said.at if isinstance(said, Earlier) else None,
+    )
+    await messages.post(db, session_id=session.id, chat_id=message.id, surface_key=key, remote_id=said.remote_id)
+    return message
+
+
+async def _reacted_to(db: AsyncSession, session: Session, key: str, remote_id: str) -> Message | None:
+    """The person's message that a reaction is about: what a handler that it wakes is to answer."""
+    posting = await messages.find_posting(db, key, remote_id)
+    message = await messages.get(db, posting.chat_id) if posting and posting.session_id == session.id else None
+    return message if message is not None and message.author == MessageType.USER else None
 
 
 async def _record_change(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
@@ -214,7 +242,7 @@ async def _add(
         kind=inbound.kind,
         event_id=hashlib.sha256(inbound.dedupe_key.encode()).hexdigest()[:16],
         surface=inbound.surface,
-        happening=inbound.happening,
+        happening=_marked(inbound).happening,
         trigger=match.trigger if match else None,
         listens_to=match.listens_to if match else [],
         wait_id=inbound.wait_id,
@@ -242,6 +270,13 @@ async def _add(
         ignored=ignored,
         is_complete=bool(handled),
     )
+
+
+def _marked(inbound: Inbound) -> Inbound:
+    """The event, with what triggers are to know of its author."""
+    if inbound.happening is None or not inbound.is_from_bot:
+        return inbound
+    return inbound.model_copy(update={"happening": inbound.happening.model_copy(update={"is_from_bot": True})})
 
 
 def _as_before(row: InboxRow) -> Accepted:

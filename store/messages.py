@@ -1,6 +1,7 @@
 """Messages, and where they are shown."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, or_, select, update
@@ -24,12 +25,19 @@ async def add(
     category: str | None = None,
     sources: Sequence[dict[str, Any]] = (),
     attachments: Sequence[dict[str, Any]] = (),
+    is_internal: bool = False,
+    is_from_staff: bool = False,
+    is_from_bot: bool = False,
+    at: datetime | None = None,
     key: str | None = None,
     model: str = "",
     input_tokens: int = 0,
     output_tokens: int = 0,
 ) -> Message:
-    """Records what somebody said. With a `key` that was used before it is the message from that time."""
+    """Records what somebody said, now or `at` an earlier time.
+
+    With a `key` that was used before it is the message from that time.
+    """
     message = await insert_new(
         db,
         Message,
@@ -41,6 +49,10 @@ async def add(
         category=category,
         sources=list(sources),
         attachments=list(attachments),
+        is_internal=is_internal,
+        is_from_staff=is_from_staff,
+        is_from_bot=is_from_bot,
+        created_at=at or now(),
         key=key,
         model=model,
         input_tokens=input_tokens,

@@ -6,7 +6,7 @@ Times are timezone-aware UTC. JSON columns hold pydantic models dumped in JSON m
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Integer, LargeBinary, MetaData, String, UniqueConstraint, text
+from sqlalchemy import JSON, ForeignKey, Index, Integer, LargeBinary, MetaData, String, UniqueConstraint, false, text
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -177,6 +177,12 @@ class Message(Row):
     category: Mapped[str | None] = mapped_column(String(20))
     sources: Mapped[list[Any]] = mapped_column(default=list)
     attachments: Mapped[list[Any]] = mapped_column(default=list)
+    is_internal: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Only the support team may see it."""
+    is_from_staff: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """A member of the support team wrote it."""
+    is_from_bot: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """A program wrote it that is not this engine."""
     key: Mapped[str | None] = mapped_column(String(64), unique=True)
     """Effect key of the operation that made it: a retried operation finds its message."""
     model: Mapped[str] = mapped_column(Cut(100), default="")

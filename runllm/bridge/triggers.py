@@ -30,9 +30,14 @@ class _Frozen(BaseModel):
 
 
 class Mention(_Frozen):
-    """Runs the handler when a message mentions the bot."""
+    """Runs the handler when a message mentions the bot.
+
+    Attributes:
+        from_bots: Other bots may wake the handler too. False unless told otherwise.
+    """
 
     type: Literal[TriggerType.MENTION] = TriggerType.MENTION
+    from_bots: bool = False
 
 
 class Emoji(_Frozen):
@@ -49,15 +54,26 @@ class Emoji(_Frozen):
 
 
 class AllMessages(_Frozen):
-    """Runs the handler for every message, whoever wrote it and whatever it says."""
+    """Runs the handler for every message of a person, whatever it says.
+
+    Attributes:
+        from_bots: Messages of other bots count too. False unless told otherwise. Bots that answer each other are stopped
+            after a while: see the how-to page on surfaces in sync.
+    """
 
     type: Literal[TriggerType.ALL_MESSAGES] = TriggerType.ALL_MESSAGES
+    from_bots: bool = False
 
 
 class TicketComment(_Frozen):
-    """Runs the handler for every comment on a ticket, of the customer or of a support agent."""
+    """Runs the handler for every comment on a ticket, of the customer or of a support agent.
+
+    Attributes:
+        from_bots: Comments of other programs count too. False unless told otherwise.
+    """
 
     type: Literal[TriggerType.TICKET_COMMENT] = TriggerType.TICKET_COMMENT
+    from_bots: bool = False
 
 
 Trigger: TypeAlias = Union[Mention, Emoji, AllMessages, TicketComment]  # noqa: UP007 - the documented form
@@ -77,6 +93,7 @@ class Happening(_Frozen):
         emoji: The shortcode of a reaction; None for messages.
         is_reply: The message, or the one reacted to, is a reply inside a thread.
         is_last: The message reacted to is the last one of its thread.
+        is_from_bot: A program wrote the message, or reacted: it wakes only triggers that say `from_bots=True`.
     """
 
     surface: SurfaceType
@@ -85,10 +102,13 @@ class Happening(_Frozen):
     emoji: str | None = None
     is_reply: bool = False
     is_last: bool = True
+    is_from_bot: bool = False
 
 
 def fires(trigger: Trigger, what: Happening) -> bool:
     """Whether `trigger` wakes a handler for `what`. Routing and the session both ask here."""
+    if what.is_from_bot and (isinstance(trigger, Emoji) or not trigger.from_bots):
+        return False
     match trigger:
         case AllMessages():
             return what.is_message

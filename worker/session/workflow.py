@@ -155,7 +155,8 @@ class Session:
             return
         trigger = envelope.trigger or first_that_fires(listened.triggers, envelope.happening)
         if trigger is None:
-            self._reporter.account(envelope, "ignored", "it matches no trigger of the surface")
+            why = "a program wrote it" if envelope.happening.is_from_bot else "it matches no trigger of the surface"
+            self._reporter.account(envelope, "ignored", why)
             return
         conversation = self._conversation(envelope, surface)
         # Taken in for good: a handler that parks may take weeks, and the message is not waiting for it.

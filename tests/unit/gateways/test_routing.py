@@ -2,21 +2,22 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCStatusCode
 
-from gateways.adapter import Inbound
+from gateways.adapter import Earlier, Inbound
 from gateways.delivery import Delivery, retry_in
-from gateways.routing import CLOSED, NO_LISTENER, Routing
+from gateways.routing import CLOSED, FROM_BOT, NO_LISTENER, RECORDED, Routing
 from gateways.sweeper import Sweeper
 from gateways.temporal import Failure, failure_of
 from gateways.wire import Outcome, SessionStart
 from runllm.bridge.listeners import SlackListener, WidgetListener
 from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, SlackThread, SlackThreadConfig
-from runllm.bridge.triggers import AllMessages, Happening
+from runllm.bridge.triggers import AllMessages, Emoji, Happening
 from store import buttons, effects, feedback, inbox, messages, sessions
 from store.engine import Store
 from store.models import InboxRow, now
@@ -395,3 +396,94 @@ async def test_an_opinion_on_a_message_that_nobody_knows_is_accounted_for(desk: 
         Inbound(kind="feedback", dedupe_key="f", surface=widget, remote_id="m", is_helpful=True)
     )
     assert (await desk.row(taken.inbox_id)).reason == "the message that it is about is not in the record"
+
+
+SLACK = SlackListener(team_id="T1", default_trigger=AllMessages())
+THREAD = SlackThread(config=SlackThreadConfig(bot_conn_token="x", team_id="T1", channel="C1", thread_ts="1.0"))
+
+
+def in_thread(text: str, ts: str, **more: Any) -> Inbound:
+    happening = Happening(surface=THREAD.type, is_reply=True)
+    fields: dict[str, Any] = {
+        "kind": "message", "dedupe_key": f"slack:T1:C1:{ts}", "surface": THREAD, "happening": happening,
+        "remote_id": ts, "text": text, "user": "T1:U1", **more,
+    }  # fmt: skip
+    return Inbound(**fields)
+
+
+EARLIER = [
+    Earlier(remote_id="1.0", text="It is broken", user="T1:U2", author_name="Ann", at=now() - timedelta(hours=2)),
+    Earlier(remote_id="1.1", text="Build 7 failed", is_from_bot=True),
+    Earlier(remote_id="1.2", text="I think it is the login", user="T1:U3", author_name="Ben", is_from_staff=True),
+]
+
+
+async def test_a_thread_that_the_agent_is_summoned_into_brings_what_was_said_before_once(desk: Desk) -> None:
+    await make_current(desk.store, SLACK, name="slack")
+    first = await desk.routing.take_in(in_thread("@bot help", "1.3", earlier=EARLIER))
+    again = await desk.routing.take_in(in_thread("And?", "1.4", earlier=EARLIER))
+    late = await desk.routing.take_in(in_thread("I think it is the login", "1.2"))
+    assert first.session_id is not None
+    assert first.session_id == again.session_id
+    assert (late.ignored, late.chat_id) == (RECORDED, None)
+    async with desk.store.read() as db:
+        said = await messages.transcript(db, first.session_id)
+    texts = ["It is broken", "Build 7 failed", "I think it is the login", "@bot help", "And?"]
+    assert [message.text for message in said] == texts
+    assert [message.author_name for message in said[:3]] == ["Ann", None, "Ben"]
+    assert [message.is_from_bot for message in said] == [False, True, False, False, False]
+    assert [message.is_from_staff for message in said] == [False, False, True, False, False]
+    assert said[0].created_at == EARLIER[0].at
+    await desk.delivery.deliver(first.session_id)
+    assert [envelope.message and envelope.message.text for _, envelope in desk.temporal.signals] == texts[3:]
+
+
+async def test_what_the_engine_said_in_a_thread_before_is_its_own_words(desk: Desk) -> None:
+    await make_current(desk.store, SLACK, name="slack")
+    other = await desk.routing.take_in(said())
+    assert other.session_id is not None
+    async with desk.store.begin() as db:
+        await effects.start(db, "1:1", other.session_id, "x", "slack:T1:C1:1.0")
+        await effects.finish(db, "1:1", remote_id="1.0")
+    ours = Earlier(remote_id="1.0", text="Good morning", is_from_bot=True)
+    taken = await desk.routing.take_in(in_thread("@bot help", "1.3", earlier=[ours]))
+    assert taken.session_id is not None
+    async with desk.store.read() as db:
+        first, _ = await messages.transcript(db, taken.session_id)
+    assert (first.author, first.is_from_bot) == ("assistant", False)
+
+
+async def test_a_reaction_brings_the_message_that_it_is_about(desk: Desk) -> None:
+    await make_current(desk.store, SlackListener(team_id="T1", default_trigger=Emoji(shortcode="ticket")), name="slack")
+    happening = Happening(surface=THREAD.type, is_message=False, emoji="ticket")
+    reaction = in_thread("", "1.0", kind="reaction", happening=happening, earlier=EARLIER[:1])
+    taken = await desk.routing.take_in(reaction)
+    assert taken.session_id is not None
+    await desk.delivery.deliver(taken.session_id)
+    [(_, envelope)] = desk.temporal.signals
+    assert envelope.message is not None
+    assert (envelope.message.text, envelope.message.author_name) == ("It is broken", "Ann")
+
+
+async def test_a_program_starts_no_session_unless_a_trigger_takes_programs(desk: Desk) -> None:
+    await make_current(desk.store, SLACK, name="slack")
+    taken = await desk.routing.take_in(in_thread("Build 7 failed", "1.0", is_from_bot=True))
+    assert (taken.ignored, taken.session_id) == (FROM_BOT, None)
+    with_bots = SlackListener(team_id="T1", default_trigger=AllMessages(from_bots=True))
+    await make_current(desk.store, with_bots, name="bots")
+    taken = await desk.routing.take_in(in_thread("Build 8 failed", "2.0", is_from_bot=True))
+    assert taken.session_id is not None
+    await desk.delivery.deliver(taken.session_id)
+    [(_, envelope)] = desk.temporal.signals
+    assert envelope.happening is not None
+    assert envelope.happening.is_from_bot
+
+
+async def test_the_record_keeps_who_may_see_a_message_and_who_wrote_it(desk: Desk) -> None:
+    await make_current(desk.store, SLACK, name="slack")
+    taken = await desk.routing.take_in(in_thread("Between us", "1.0", is_internal=True, is_from_staff=True))
+    assert taken.chat_id is not None
+    async with desk.store.read() as db:
+        message = await messages.get(db, taken.chat_id)
+    assert message is not None
+    assert (message.is_internal, message.is_from_staff, message.is_from_bot) == (True, True, False)

@@ -128,6 +128,12 @@ EYES_ON_OLD = EYES.model_copy(update={"is_last": False})
         (Emoji(shortcode="eyes"), EYES_ON_REPLY, False),
         (Emoji(shortcode="eyes", exclude_replies=False), EYES_ON_REPLY, True),
         (Emoji(shortcode="eyes"), EYES_ON_OLD, False),
+        (AllMessages(), MESSAGE.model_copy(update={"is_from_bot": True}), False),
+        (AllMessages(from_bots=True), MESSAGE.model_copy(update={"is_from_bot": True}), True),
+        (Mention(from_bots=True), MENTION.model_copy(update={"is_from_bot": True}), True),
+        (Mention(from_bots=True), MESSAGE.model_copy(update={"is_from_bot": True}), False),
+        (TicketComment(), COMMENT.model_copy(update={"is_from_bot": True}), False),
+        (Emoji(shortcode="eyes"), EYES.model_copy(update={"is_from_bot": True}), False),
     ],
 )
 def test_when_a_trigger_fires(trigger: Trigger, what: Happening, expected: bool) -> None:
