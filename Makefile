@@ -12,6 +12,8 @@ ROOMS := runllm store gateways worker
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 # A selection that matches nothing is not a failure here: pytest answers 5 for it.
+# The platforms' specifications and the proxy that reads them. They are no part of this project.
+SPECS ?= ../shared
 OR_NONE := || [ $$? -eq 5 ]
 COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml --group build --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
@@ -84,6 +86,11 @@ test-browser: install-dev chromium ## run the widget's and the console's tests i
 .PHONY: test-faults
 test-faults: install-dev ## kill each process twenty times in the middle of turns (ten minutes)
 	KILLS=$${KILLS:-20} $(PYTEST) -m faults $(OR_NONE)
+
+.PHONY: contract
+contract: install-dev ## have the official specifications in ../shared judge the adapters' traffic
+	@if [ -d "$(SPECS)/specs" ]; then RUNLLM_SPECS="$(abspath $(SPECS))" $(PYTEST) -m contract $(OR_NONE); \
+	else echo "make: $(SPECS)/specs is not there, so nothing judges the adapters' traffic"; fi
 
 .PHONY: chromium
 chromium: # the browser of the tests, installed only where that needs no question

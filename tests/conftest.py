@@ -3,13 +3,21 @@
 import os
 import socket
 import sys
+from collections.abc import AsyncIterator
 from ipaddress import ip_address
+
+import pytest
+
+from tests.contract.proxy import close_judges
 
 _SETTINGS = ("RUNLLM_", "TEMPORAL_", "SLACK_", "ZENDESK_", "DISCORD_", "ANTHROPIC_", "OPENAI_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
+SPECS = os.environ.get("RUNLLM_SPECS")
+"""Where the platforms' specifications are; set by `make contract` alone."""
+
 for name in list(os.environ):
-    if name.startswith(_SETTINGS) or name.upper() in _PROXIES:
+    if (name.startswith(_SETTINGS) and name != "RUNLLM_SPECS") or name.upper() in _PROXIES:
         del os.environ[name]
 
 
@@ -31,3 +39,11 @@ def _stay_here(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_stay_here)
+
+
+if SPECS:
+
+    @pytest.fixture(scope="session", autouse=True)
+    async def no_judge_outlives_the_run() -> AsyncIterator[None]:
+        yield
+        await close_judges()
