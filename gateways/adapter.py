@@ -58,8 +58,8 @@ class Inbound(Frozen):
             `from_bots=True`; a mirror repeats it.
         is_from_staff: The platform says that a member of the support team wrote it.
         is_internal: Only the support team may see it: it is never shown where customers are.
-        earlier: What was said in the thread before this message, oldest first: recorded with it, each once, and no event.
-            A reaction brings the message that it is about as the last of them. Left out where the surface has its
+        earlier: What was said in the thread before this message, oldest first: recorded with it, once, and no event. A
+            reaction brings the message that it is about as the last of them. Left out where the surface has its
             session already.
     """
 

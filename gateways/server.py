@@ -7,18 +7,25 @@ from aiohttp import web
 
 from gateways import internal
 from gateways.api import app as api
+from gateways.connecting import Setups
 from gateways.console import app as console
 from gateways.discord import app as discord
+from gateways.discord import setup as discord_setup
 from gateways.refusals import as_json, as_refusal
 from gateways.services import SERVICES, Services, build
 from gateways.settings import GatewaySettings
 from gateways.slack import app as slack
+from gateways.slack import setup as slack_setup
 from gateways.streams import Lookout
 from gateways.sweeper import Sweeper
 from gateways.temporal import Temporal
 from gateways.widget import app as widget
 from gateways.zendesk import app as zendesk
+from gateways.zendesk import setup as zendesk_setup
 from store.engine import Store
+
+SETUPS: Setups = {"slack": slack_setup.SETUP, "zendesk": zendesk_setup.SETUP, "discord": discord_setup.SETUP}
+"""How each platform is connected."""
 
 _LARGEST_BODY = 8 * 1024 * 1024
 _SHUTDOWN_PATIENCE = 3.0
@@ -27,7 +34,7 @@ _SHUTDOWN_PATIENCE = 3.0
 def application(settings: GatewaySettings, store: Store, temporal: Temporal) -> web.Application:
     """The whole gateway. The store stays the caller's to close."""
     app = web.Application(middlewares=[answer_errors], client_max_size=_LARGEST_BODY)
-    deps = app[SERVICES] = build(settings, store, temporal)
+    deps = app[SERVICES] = build(settings, store, temporal, SETUPS)
     for routes in (internal.routes(), api.routes(), widget.routes(), console.routes()):
         app.add_routes(routes)
     for platform in (slack, zendesk, discord):

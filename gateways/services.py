@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from gateways.connecting import Setups
 from gateways.delivery import Delivery
 from gateways.hub import Hub
 from gateways.indexing import Indexing
@@ -28,6 +29,7 @@ class Services:
     routing: Routing
     indexing: Indexing
     outlets: Outlets
+    setups: Setups
     messages: Rate
     conversations: Rate
     logins: Rate
@@ -46,8 +48,8 @@ def services(request: web.Request) -> Services:
     return request.config_dict[SERVICES]
 
 
-def build(settings: GatewaySettings, store: Store, temporal: Temporal) -> Services:
-    """Wires the parts together."""
+def build(settings: GatewaySettings, store: Store, temporal: Temporal, setups: Setups) -> Services:
+    """Wires the parts together; `setups` says how each platform is connected."""
     hub = Hub()
     delivery = Delivery(store, temporal)
     limits = settings.limits
@@ -60,6 +62,7 @@ def build(settings: GatewaySettings, store: Store, temporal: Temporal) -> Servic
         routing=Routing(store, delivery.soon, hub.poke),
         indexing=Indexing(store, temporal),
         outlets=Outlets(store, hub, Seal(settings.secret), settings.platforms),
+        setups=setups,
         messages=Rate("messages", limits.messages_a_minute),
         conversations=Rate("new conversations", limits.conversations_a_minute),
         logins=Rate("attempts to sign in", limits.logins_a_minute),

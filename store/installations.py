@@ -41,6 +41,11 @@ async def of_platform(db: AsyncSession, platform: Platform) -> list[Installation
     return list(await db.scalars(query))
 
 
+async def every(db: AsyncSession) -> list[Installation]:
+    """All installations, by platform, oldest first."""
+    return list(await db.scalars(select(Installation).order_by(Installation.platform, Installation.id)))
+
+
 async def remove(db: AsyncSession, platform: Platform, external_id: str) -> bool:
     """Forgets an installation; says whether there was one."""
     mine = (Installation.platform == platform) & (Installation.external_id == external_id)

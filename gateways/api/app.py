@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateways.api import health, keys, sessions, sources, workflows
+from gateways.api import health, installations, keys, sessions, sources, workflows
 
 PREFIX = "/api/v1"
 _ID = r"{id:[0-9]{1,9}}"
@@ -31,5 +31,8 @@ def routes() -> list[web.AbstractRouteDef]:
         web.post(f"{PREFIX}/keys", keys.create),
         web.get(f"{PREFIX}/keys", keys.list_keys),
         web.delete(f"{PREFIX}/keys/{_ID}", keys.revoke),
+        web.post(f"{PREFIX}/installations", installations.connect),
+        web.get(f"{PREFIX}/installations", installations.list_installations),
+        web.delete(f"{PREFIX}/installations/{{platform}}/{{external_id}}", installations.disconnect),
         web.get(f"{PREFIX}/health", health.health),
     ]

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from gateways.connecting import Checked, Finding
 from store.models import (
     ApiKey,
     ButtonWaitRow,
     InboxRow,
+    Installation,
     KnowledgeSource,
     Message,
     Session,
@@ -111,6 +113,25 @@ def wait_shape(wait: ButtonWaitRow) -> dict[str, Any]:
 
 def key_shape(key: ApiKey) -> dict[str, Any]:
     return {"id": key.id, "name": key.name, "created_at": _time(key.created_at), "revoked_at": _time(key.revoked_at)}
+
+
+def installation_shape(row: Installation, findings: Sequence[Finding] | None = None) -> dict[str, Any]:
+    """Without the credentials; `findings` is None where nobody has looked."""
+    return {
+        "platform": row.platform,
+        "external_id": row.external_id,
+        "name": row.name,
+        "created_at": _time(row.created_at),
+        "is_from_environment": False,
+        "findings": None if findings is None else [finding.model_dump() for finding in findings],
+    }
+
+
+def given_shape(platform: str, looked: Checked) -> dict[str, Any]:
+    """As `installation_shape`, for credentials that the environment holds."""
+    findings = [finding.model_dump() for finding in looked.findings]
+    plain = {"external_id": looked.external_id, "name": looked.name, "created_at": None, "findings": findings}
+    return {"platform": platform, **plain, "is_from_environment": True}
 
 
 def passage_shape(found: Candidate) -> dict[str, Any]:

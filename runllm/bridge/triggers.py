@@ -57,8 +57,8 @@ class AllMessages(_Frozen):
     """Runs the handler for every message of a person, whatever it says.
 
     Attributes:
-        from_bots: Messages of other bots count too. False unless told otherwise. Bots that answer each other are stopped
-            after a while: see the how-to page on surfaces in sync.
+        from_bots: Messages of other bots count too. False unless told otherwise. Bots that only answer each other are
+            stopped after a while.
     """
 
     type: Literal[TriggerType.ALL_MESSAGES] = TriggerType.ALL_MESSAGES

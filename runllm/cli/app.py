@@ -2,7 +2,7 @@
 
 import typer
 
-from runllm.cli import api_keys, checkup, connecting, conversations, dev, documents, new_project, publishing, replaying
+from runllm.cli import api_keys, checkup, connections, conversations, dev, documents, new_project, publishing, replaying
 
 app = typer.Typer(
     name="runllm",
@@ -23,7 +23,7 @@ app.command("replay")(replaying.replay)
 app.add_typer(conversations.app, name="sessions")
 app.add_typer(documents.app, name="docs")
 app.add_typer(api_keys.app, name="keys")
-app.command("connect")(connecting.connect)
+app.add_typer(connections.app, name="connect")
 app.command("doctor")(checkup.doctor)
 
 

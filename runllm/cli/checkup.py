@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import typer
-from rich.text import Text
 
 from runllm.cli import showing
+from runllm.cli.connecting import show_findings
 from runllm.cli.engine import DEFAULT_SERVER, FAILED, ApiKey, AsJson, Engine, Server, in_words
 from runllm.errors import ServerError
 
@@ -28,28 +28,19 @@ class Finding:
     text: str
 
 
-_MARKS = {"good": ("✓", "green"), "note": ("–", "yellow"), "bad": ("✗", "red")}
-
-
 def doctor(json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
     """Check every part of the engine, and say what needs a person.
 
     Looks at the server, the key, Temporal, the workers on each queue, messages that nobody has accounted for, versions
-    that failed or cannot drain, documentation that was not indexed, and sessions with errors in the last day. Ends
-    with 1 where something needs a person.
+    that failed or cannot drain, documentation that was not indexed, connected platforms, and sessions with errors in
+    the last day. Ends with 1 where something needs a person.
     """
     with in_words():
         findings = list(examine(Engine.of(server, api_key)))
     if json:
         showing.as_json({"findings": [asdict(finding) for finding in findings]})
     else:
-        out = showing.console()
-        for finding in findings:
-            mark, colour = _MARKS[finding.verdict]
-            made = showing.table("", last="")
-            made.show_header = False
-            showing.row(made, Text(mark, style=colour), finding.text)
-            out.print(made)
+        show_findings(asdict(finding) for finding in findings)
     if any(finding.verdict == "bad" for finding in findings):
         raise typer.Exit(FAILED)
 
@@ -72,6 +63,7 @@ def examine(engine: Engine) -> Iterator[Finding]:
     yield from _messages(engine.get("accounting"), health)
     yield from _versions(engine.get("workflows")["workflows"])
     yield from _sources(engine.get("sources")["sources"])
+    yield from _installations(engine.get("installations", check="true")["installations"])
     yield from _sessions(health["sessions_with_errors"])
 
 
@@ -167,6 +159,16 @@ def _sources(sources: list[dict[str, Any]]) -> Iterator[Finding]:
     elif not failed:
         passages = sum(source["passages"] for source in sources)
         yield Finding("good", f"Documentation is indexed: {showing.counted(passages, 'passage')}.")
+
+
+def _installations(connected: list[dict[str, Any]]) -> Iterator[Finding]:
+    for one in connected:
+        what = f"{one['platform'].capitalize()} {one['name'] or one['external_id']}"
+        troubles = [finding for finding in one["findings"] if finding["verdict"] != "good"]
+        for finding in troubles:
+            yield Finding(finding["verdict"], f"{what}: {finding['text']}")
+        if not troubles:  # what is said of one that is sound is for those who connect it
+            yield Finding("good", f"{what} is connected, and nothing is missing.")
 
 
 def _sessions(failing: list[dict[str, Any]]) -> Iterator[Finding]:

@@ -1,43 +1,45 @@
-"""`runllm connect`: what is to be said about surfaces that this version cannot reach yet."""
+"""What the commands of `runllm connect` share: one call of the engine, and what is said about its answer."""
 
-from enum import StrEnum
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import typer
+from rich.text import Text
 
-from runllm.cli.engine import FAILED
+from runllm.cli import showing
+from runllm.cli.engine import FAILED, Engine, in_words
 
-
-class Platform(StrEnum):
-    """A platform that handlers may name already."""
-
-    SLACK = "slack"
-    ZENDESK = "zendesk"
-    DISCORD = "discord"
+MARKS = {"good": ("✓", "green"), "note": ("–", "yellow"), "bad": ("✗", "red")}
+"""How each verdict is shown."""
 
 
-_NEEDS = {
-    Platform.SLACK: "a Slack app of yours with a bot token and its signing secret, and an address of the gateways that "
-    "Slack can reach from the internet",
-    Platform.ZENDESK: "an API token of a Zendesk administrator, the subdomain, and an address of the gateways that "
-    "Zendesk's webhooks can reach from the internet",
-    Platform.DISCORD: "a Discord application with a bot token and its public key, invited to your server with the "
-    "right to read messages and to open threads",
-}
-
-
-def connect(
-    platform: Annotated[Platform, typer.Argument(help="What to connect.", show_default=False)],
+def connect_and_say(
+    platform: str, credentials: Mapping[str, Any], *, json: bool = False, server: str, api_key: str
 ) -> None:
-    """Connect Slack, Zendesk or Discord: not in this version.
+    """Has the engine try and keep `credentials`, and prints what it found.
 
-    Says what will be needed. Until then handlers may name these platforms, and get NotConnected.
+    Ends with 1 where something needs a person, though it is connected then, or where the platform refuses them.
     """
-    name = platform.value.capitalize()
-    typer.echo(
-        f"{name} cannot be connected in this version: it comes with a later one. You will need {_NEEDS[platform]}. "
-        f"Until then a handler that uses {name} gets NotConnected, which it can catch; runllm.testing plays {name} in "
-        "your tests.",
-        err=True,
-    )
-    raise typer.Exit(FAILED)
+    with in_words():
+        made = Engine.of(server, api_key).post(
+            "installations", {"platform": platform, "credentials": dict(credentials)}
+        )
+    if json:
+        showing.as_json(made)
+    else:
+        name = f"{made['name']} ({made['external_id']})" if made["name"] else made["external_id"]
+        typer.echo(f"{platform.capitalize()} is connected: {name}.")
+        show_findings(made["findings"])
+    if any(finding["verdict"] == "bad" for finding in made["findings"]):
+        raise typer.Exit(FAILED)
+
+
+def show_findings(findings: Iterable[Mapping[str, str]]) -> None:
+    """One line and more a finding, with a mark before it."""
+    out = showing.console()
+    for finding in findings:
+        mark, colour = MARKS[finding["verdict"]]
+        made = showing.table("", last="")
+        made.show_header = False
+        showing.row(made, Text(mark, style=colour), finding["text"])
+        out.print(made)

@@ -9,8 +9,8 @@ Without it, `url` is the stand-in's own and nothing is judged. Mark the tests th
 
     client -> front relay -> oas_proxy.py -> back relay -> stand-in
 
-The proxy reads a specification for a second or more, so it is started once a run and platform; the relays are what lets
-its upstream change from test to test, and what lets a stand-in hang up: the proxy would turn a lost reply into an answer,
+The proxy reads a specification for a second or more, so it is started once a run and platform. The relays let its
+upstream change from test to test, and let a stand-in hang up: the proxy alone would turn a lost reply into an answer,
 and would send some requests a second time.
 """
 

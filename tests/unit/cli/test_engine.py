@@ -50,11 +50,3 @@ async def test_a_wrong_key_and_a_wrong_address_are_told(terminal: Terminal) -> N
     assert "is no server address" in await terminal.refused("docs", "list", "--server", "ftp://x", code=2)
     page = f"{terminal.gateway.url}/demo?"
     assert "is not an engine" in await terminal.refused("docs", "list", "--server", page)
-
-
-@pytest.mark.parametrize("platform", ["slack", "zendesk", "discord"])
-def test_connect_says_that_it_cannot_and_what_will_be_needed(platform: str) -> None:
-    result = CliRunner().invoke(app, ["connect", platform])
-    assert result.exit_code == 1
-    assert f"{platform.capitalize()} cannot be connected in this version" in result.stderr
-    assert "You will need" in result.stderr
