@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> None:
         settings = StoreSettings.from_env(os.environ)
         match list(arguments):
             case ["create", name] if name:
-                print(asyncio.run(_create(settings, name)))
+                print(asyncio.run(create(settings, name)))
             case ["login"]:
                 print(login_token(settings.secret.get_secret_value()))
             case _:
@@ -33,7 +33,8 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(f"gateways.keys: {error}")
 
 
-async def _create(settings: StoreSettings, name: str) -> str:
+async def create(settings: StoreSettings, name: str) -> str:
+    """Writes a new key into the record, and returns it."""
     store = await Store.open(settings.database_url)
     try:
         async with store.begin() as db:

@@ -20,6 +20,7 @@ from temporalio.service import RPCError
 
 from runllm.cli.children import Child, Command
 from store.engine import StoreError, database_url
+from worker import alive
 from worker.deployments.connecting import connect
 from worker.deployments.deployer import Deployer
 from worker.deployments.hosts import Hosts
@@ -59,7 +60,12 @@ async def supervise(settings: WorkerSettings, environ: Mapping[str, str]) -> Non
         await _register(client)
         means = Means(store, client, Versions(client), hosts, home, environ)
         print("ready", flush=True)
-        await Deployer(means, holder=f"{socket.gethostname()}:{home}").run()
+        deployer = Deployer(means, holder=f"{socket.gethostname()}:{home}")
+        saying = asyncio.create_task(_say_alive(home, activities, deployer))
+        try:
+            await deployer.run()
+        finally:
+            saying.cancel()
     finally:
         await asyncio.gather(activities.stop(), hosts.stop_all())
         await store.close()
@@ -72,6 +78,14 @@ async def _register(client: Client) -> None:
         except RPCError as error:
             log.warning("Temporal does not take the search attributes yet; trying again: %s", error)
         await asyncio.sleep(0.5)
+
+
+async def _say_alive(home: Path, activities: Child, deployer: Deployer) -> None:
+    """As long as both halves work: a worker that only runs is none."""
+    while True:
+        if activities.is_ready and time.monotonic() - deployer.looked_at < alive.STALE_SECONDS:
+            alive.renew(home)
+        await asyncio.sleep(alive.RENEW_SECONDS)
 
 
 @contextmanager

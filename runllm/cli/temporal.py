@@ -1,9 +1,13 @@
 """The Temporal server that `runllm dev` starts: the development server, tuned.
 
+`python -m runllm.cli.temporal` is the same server for containers: it keeps workflows in RUNLLM_HOME, and other machines
+can reach it.
+
 As it comes, the development server reads its queues at most 20 times a second, which makes every activity wait 50 ms,
 and waits for the disk at every step. It is also told to look often whether old versions still have sessions.
 """
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -45,10 +49,12 @@ def binary() -> Path:
     return Path(found)
 
 
-def server(home: Path, port: int, ui_port: int, environment: Mapping[str, str]) -> Command:
+def server(
+    home: Path, port: int, ui_port: int, environment: Mapping[str, str], host: str = "127.0.0.1"
+) -> Command:
     """How the server is started. Workflows are kept in the home."""
     options = [
-        *("--ip", "127.0.0.1", "--port", str(port), "--ui-port", str(ui_port)),
+        *("--ip", host, "--port", str(port), "--ui-port", str(ui_port)),
         *("--db-filename", str(home / "temporal.db"), "--log-level", "warn"),
         *(word for pragma in PRAGMAS for word in ("--sqlite-pragma", pragma)),
         *(word for key, value in SETTINGS.items() for word in ("--dynamic-config-value", f"{key}={value}")),
@@ -59,3 +65,15 @@ def server(home: Path, port: int, ui_port: int, environment: Mapping[str, str]) 
         log=home / "logs" / "temporal.log",
         environment=environment,
     )
+
+
+def main() -> None:
+    """Becomes the server."""
+    home = Path(os.environ.get("RUNLLM_HOME") or ".runllm").absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    arguments = server(home, 7233, 8233, os.environ, host="0.0.0.0").arguments
+    os.execv(arguments[0], arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ their steps and old ones out.
 
 import asyncio
 import logging
+import math
 import time
 from contextlib import suppress
 
@@ -41,6 +42,8 @@ class Deployer:
         self._draining: dict[str, Draining] = {}
         self._renewed = -RENEW_SECONDS
         self._is_leader = False
+        self.looked_at = -math.inf
+        """When it last saw what is published, by the monotonic clock."""
 
     async def run(self) -> None:
         """Works until it is cancelled; then stops its jobs and gives the lease back."""
@@ -48,6 +51,7 @@ class Deployer:
             while True:
                 try:
                     await self._look()
+                    self.looked_at = time.monotonic()
                 except Exception:  # the database is away for a moment, say: the next look finds everything as it was
                     log.exception("cannot look at what is published; trying again")
                     await asyncio.sleep(AFTER_ERROR_SECONDS)
