@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 ROOMS := runllm store gateways worker
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+# Two at a time: much of what servers' tests take is waiting. Files stay whole, for what their tests share, and in order.
+AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # A selection that matches nothing is not a failure here: pytest answers 5 for it.
 # The platforms' specifications and the proxy that reads them. They are no part of this project.
 SPECS ?= ../shared
@@ -60,12 +62,16 @@ $(VENV)/.project-stamp: pyproject.toml | $(BIN)/python
 ##@ Test
 
 .PHONY: test
-test: install-dev ## run every test, the quick ones first (browser tests need chromium)
-	$(PYTEST)
+test: install-dev ## run the ordinary tests, the quick ones first (browser tests need chromium)
+	$(PYTEST) $(AT_ONCE)
+
+.PHONY: test-all
+test-all: install-dev ## run the long tests as well: twenty kills of each process, publishing amid conversations
+	$(PYTEST) $(AT_ONCE) --also long
 
 .PHONY: test-unit
 test-unit: install-dev ## run the tests that need no server, no database and no browser
-	$(PYTEST) -m "not (store or workflow or browser or faults or slow)" $(OR_NONE)
+	$(PYTEST) $(AT_ONCE) -m "not (store or workflow or browser or faults or slow)" $(OR_NONE)
 
 .PHONY: test-store
 test-store: install-dev ## run the store's tests on SQLite and PostgreSQL
@@ -85,7 +91,11 @@ test-browser: install-dev chromium ## run the widget's and the console's tests i
 
 .PHONY: test-faults
 test-faults: install-dev ## kill each process twenty times in the middle of turns (ten minutes)
-	KILLS=$${KILLS:-20} $(PYTEST) -m faults $(OR_NONE)
+	$(PYTEST) -m faults --also long $(OR_NONE)
+
+.PHONY: compose-test
+compose-test: install-dev ## build the containers, talk, restart each of them, and count (needs Docker Compose)
+	$(PYTEST) tests/compose --also compose -rs --capture=no $(OR_NONE)
 
 .PHONY: contract
 contract: install-dev ## have the official specifications in ../shared judge the adapters' traffic
@@ -121,7 +131,7 @@ docs-serve: install-dev ## show the documentation on http://127.0.0.1:8000 while
 ##@ Check
 
 .PHONY: check
-check: lint type docs test ## run what CI runs: lint, types, documentation, tests
+check: lint type docs test ## lint, types, documentation, ordinary tests; CI runs the long ones too
 
 .PHONY: lint
 lint: install-dev ## check style, import direction and spelling

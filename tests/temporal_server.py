@@ -21,8 +21,8 @@ _SETTINGS = {
     "history.timerProcessorMaxPollRPS": "5000",
     "history.transferProcessorMaxPollHostRPS": "5000",
     "history.timerProcessorMaxPollHostRPS": "5000",
-    "matching.wv.VersionDrainageStatusRefreshInterval": '"5s"',
-    "matching.wv.VersionDrainageStatusVisibilityGracePeriod": '"5s"',
+    "matching.wv.VersionDrainageStatusRefreshInterval": '"1s"',
+    "matching.wv.VersionDrainageStatusVisibilityGracePeriod": '"1s"',
     "frontend.WorkflowTimeSkippingEnabled": "true",
 }
 

@@ -50,6 +50,7 @@ def main() -> None:
 async def supervise(settings: WorkerSettings, environ: Mapping[str, str]) -> None:
     """Works until it is cancelled."""
     home = settings.store.home
+    alive.forget(home)
     database_url(settings.store.database_url)  # one that can never be used is refused at once
     store = await open_store(settings.store.database_url, log)
     activities = Child(_activities(home, environ), log.warning)

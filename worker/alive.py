@@ -19,6 +19,11 @@ def renew(home: Path) -> None:
     _file(home).touch()
 
 
+def forget(home: Path) -> None:
+    """What a worker before this one has said counts no more."""
+    _file(home).unlink(missing_ok=True)
+
+
 def problem(home: Path) -> str:
     """Why the worker of this home does not work; nothing where it does."""
     try:

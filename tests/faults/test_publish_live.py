@@ -12,7 +12,7 @@ from tests.faults.engine import Engine, running
 from tests.faults.test_kills import HERE, publish
 from tests.faults.visitor import Visitor
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 
 VISITORS = 50
 

@@ -332,7 +332,7 @@ if "TEMPORAL_ADDRESS" in os.environ:
     await until_equal(lambda: here.hosts.running(), set())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_a_publish_amid_fifty_conversations_loses_and_doubles_nothing(here: Town) -> None:
     one = await here.live(ONE)
     visitors = [here.visitor() for _ in range(50)]
