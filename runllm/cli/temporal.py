@@ -49,9 +49,7 @@ def binary() -> Path:
     return Path(found)
 
 
-def server(
-    home: Path, port: int, ui_port: int, environment: Mapping[str, str], host: str = "127.0.0.1"
-) -> Command:
+def server(home: Path, port: int, ui_port: int, environment: Mapping[str, str], host: str = "127.0.0.1") -> Command:
     """How the server is started. Workflows are kept in the home."""
     options = [
         *("--ip", host, "--port", str(port), "--ui-port", str(ui_port)),
