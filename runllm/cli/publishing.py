@@ -1,5 +1,6 @@
 """`runllm publish`, `watch`, `rollback` and `workflows`."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -11,6 +12,7 @@ import typer
 from runllm.cli import showing
 from runllm.cli.engine import DEFAULT_SERVER, ApiKey, AsJson, Engine, Server, in_words, known
 from runllm.cli.loading import handlers_in
+from runllm.errors import PublishError
 
 Name = Annotated[str, typer.Argument(help="What the workflow is published as.", show_default=False)]
 
@@ -24,6 +26,7 @@ def publish(
     ] = None,
     entrypoint: Annotated[str | None, typer.Option(help="Which entrypoint, where the file has several.")] = None,
     watch: Annotated[bool, typer.Option(help="Show each step of the deployment until it is live.")] = True,
+    json: AsJson = False,
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
@@ -31,7 +34,7 @@ def publish(
 
     Takes the file's entrypoint, all tasks that are in it or imported into it, and the local modules that it imports.
     Under a name that is in use it becomes the next version: conversations move on when they are idle. The same code
-    again changes nothing.
+    again changes nothing. With --json standard output gets the deployment as it is at the end, and nothing else.
 
     Example: runllm publish support.py --name help_desk
     """
@@ -39,30 +42,44 @@ def publish(
         engine = Engine.of(server, api_key)
         found = handlers_in(file, entrypoint)
         published_as = name or file.stem
-        with _in_a_terminal():
+        with _in_a_terminal(json):
             engine.client.publish(published_as, found.entrypoint, found.tasks)
-        if watch:
-            engine.client.watch(published_as)
+        _follow(engine, published_as, watch, json)
 
 
 @contextmanager
-def _in_a_terminal() -> Iterator[None]:
+def _in_a_terminal(json: bool) -> Iterator[None]:
     """What the client prints, without its advice on what to write in Python next."""
     printed = StringIO()
     with redirect_stdout(printed):
         yield
     for line in printed.getvalue().splitlines():
         said, is_advice, _ = line.partition(": client.watch(")
-        typer.echo(f"{said}; `runllm watch` shows its deployment" if is_advice else line)
+        typer.echo(f"{said}; `runllm watch` shows its deployment" if is_advice else line, err=json)
 
 
-def watch(name: Name, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
+def _follow(engine: Engine, name: str, watch: bool, json: bool) -> None:
+    """Watches, and ends with what a program reads: people's lines are on standard error then."""
+    try:
+        if watch:
+            with redirect_stdout(sys.stderr if json else sys.stdout):
+                engine.client.watch(name)
+    except PublishError:
+        if json:
+            showing.as_json(engine.get(f"workflows/{name}/deployment"))
+        raise
+    if json:
+        showing.as_json(engine.get(f"workflows/{name}/deployment"))
+
+
+def watch(name: Name, json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
     """Show each step of a deployment until it is live.
 
     Ends with 1 where the deployment fails, and says at which step and why. Ctrl-C stops watching, not the deployment.
+    With --json standard output gets the deployment as it is at the end, and nothing else.
     """
     with in_words():
-        Engine.of(server, api_key).client.watch(name)
+        _follow(Engine.of(server, api_key), name, True, json)
 
 
 def rollback(
@@ -71,6 +88,7 @@ def rollback(
         str | None, typer.Argument(help="Which version; the one that was current before if not given.")
     ] = None,
     watch: Annotated[bool, typer.Option(help="Show each step of the deployment until it is live.")] = True,
+    json: AsJson = False,
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
@@ -79,11 +97,10 @@ def rollback(
     `runllm workflows NAME` lists the versions. Nothing is lost: publishing the newer code again brings it back.
     """
     with in_words():
-        client = Engine.of(server, api_key).client
-        with _in_a_terminal():
-            client.rollback(name, build)
-        if watch:
-            client.watch(name)
+        engine = Engine.of(server, api_key)
+        with _in_a_terminal(json):
+            engine.client.rollback(name, build)
+        _follow(engine, name, watch, json)
 
 
 def workflows(

@@ -143,6 +143,22 @@ async def test_rollback_goes_to_the_version_before(terminal: Terminal, tmp_path:
     assert "has no version 'abc'" in await terminal.refused("rollback", "turned_back", "abc")
 
 
+async def test_programs_get_the_deployment_as_it_is_at_the_end(terminal: Terminal, tmp_path: Path) -> None:
+    file = flow(tmp_path, "for_programs")
+    begun = await terminal.json("publish", file, "--no-watch")
+    assert (begun["name"], begun["finished"]) == ("for_programs", False)
+    first = await roll_out(terminal.gateway, "for_programs", *STEPS)
+    live = await terminal.json("publish", file)  # unchanged: people are told on standard error
+    assert (live["build_id"], live["status"], live["finished"]) == (first, "current", True)
+
+    await terminal.run("publish", flow(tmp_path, "for_programs", FLOW + "# changed\n"), "--no-watch")
+    await roll_out(terminal.gateway, "for_programs", "failed", error="line 3: no")
+    failed = await terminal.json("watch", "for_programs", code=1)
+    assert (failed["status"], failed["error"]) == ("failed", "line 3: no")
+    back = await terminal.json("rollback", "for_programs", first)
+    assert (back["build_id"], back["status"]) == (first, "current")
+
+
 async def test_workflows_lists_all_and_shows_one(terminal: Terminal, tmp_path: Path) -> None:
     await terminal.run("publish", flow(tmp_path, "shown"), "--no-watch")
     await roll_out(terminal.gateway, "shown", "failed", error="It listens to the moon.")
