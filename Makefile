@@ -13,9 +13,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 # Two at a time: much of what servers' tests take is waiting. Files stay whole, for what their tests share, and in order.
 AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
-# A selection that matches nothing is not a failure here: pytest answers 5 for it.
 # The platforms' specifications and the proxy that reads them. They are no part of this project.
 SPECS ?= ../shared
+# A selection that matches nothing is not a failure here: pytest answers 5 for it.
 OR_NONE := || [ $$? -eq 5 ]
 COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml --group build --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
