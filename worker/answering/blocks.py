@@ -1,6 +1,7 @@
 """The blocks of a document, whatever it was written in, and the pieces in which a passage can be quoted."""
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from runllm.operations import Frozen
@@ -22,6 +23,32 @@ class Heading(Frozen):
     level: int
     text: str
     anchor: str = ""
+
+
+class Draft(Frozen):
+    """A document as the parser of its format leaves it, before it is cut into passages.
+
+    Attributes:
+        title: Empty where the document has none.
+        parts: Headings and blocks, in order.
+        dated: When it says that it was written or changed last, in ISO 8601.
+        links: Addresses that it links to, as they are written.
+        canonical: The address that it says is its own.
+        is_hidden: It asks not to be found.
+        note: What a person should know of how it was read.
+    """
+
+    title: str = ""
+    parts: Sequence["Heading | Block"] = ()
+    dated: str | None = None
+    links: list[str] = []
+    canonical: str | None = None
+    is_hidden: bool = False
+    note: str | None = None
+
+
+class Unreadable(Exception):
+    """A document that cannot be indexed; the text says why."""
 
 
 class Piece(Frozen):

@@ -22,10 +22,15 @@ class Cut(Frozen):
 
 
 class Parsed(Frozen):
-    """A document after parsing."""
+    """A document after parsing. For `dated` and the others see `Draft`."""
 
     title: str
     passages: Sequence[Cut]
+    dated: str | None = None
+    links: list[str] = []
+    canonical: str | None = None
+    is_hidden: bool = False
+    note: str | None = None
 
 
 def cut(title: str, parts: Iterable[Heading | Block]) -> list[Cut]:

@@ -1,10 +1,11 @@
 """HTML pages as headings and blocks: what a reader came for, without what surrounds it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from worker.answering.blocks import Block, Heading
+from worker.answering.blocks import Block, Draft, Heading
 from worker.answering.markdown import fenced, table_of
 
 _SURROUNDINGS = (
@@ -15,23 +16,73 @@ _SURROUNDINGS = (
 _CONTENT = ("main", "[role=main]", "article", "body")
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _TEXTS = ("p", "dt", "dd", "figcaption", "summary", "caption")
+_SEMANTIC = "main, article, section, nav, aside, header, footer, [role]"
+_MANY_LINKS = 8
+"""A page without semantic tags that has more of them has a menu somewhere among its text."""
+
+_DATES = (
+    'meta[property="article:modified_time"]', 'meta[itemprop="dateModified"]', 'meta[name="last-modified"]',
+    'meta[property="article:published_time"]', 'meta[name="date"]',
+)  # fmt: skip
 _INLINE = frozenset((
     "a", "abbr", "b", "bdi", "bdo", "br", "cite", "code", "data", "del", "dfn", "em", "i", "img", "ins", "kbd",
     "label", "mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup", "time", "u", "var", "wbr", "-text",
 ))  # fmt: skip
 
 
-def parse_html(source: str) -> tuple[str, list[Heading | Block]]:
-    """The page's title (empty where it has none) and its parts."""
+def parse_html(source: str) -> Draft:
+    """The page's title, parts and links."""
     tree = LexborHTMLParser(source)
     own_title = tree.css_first("title")
+    title = _words(own_title.text()) if own_title is not None else ""
+    robots = " ".join(_attribute(node, "content") for node in tree.css('meta[name="robots" i]')).lower()
+    links = [] if "nofollow" in robots else [_attribute(node, "href") for node in tree.css("a[href]")]
+    dates = (_attribute(node, "content") for selector in _DATES for node in tree.css(selector))
+    canonical = tree.css_first('link[rel="canonical"]')
+    base = tree.css_first("base[href]")
+    parts = _main_text(source) if _has_hidden_menu(tree) else []
+    if not parts:
+        parts = html_parts(tree)
+    first = next((part.text for part in parts if isinstance(part, Heading) and part.level == 1), "")
+    return Draft(
+        title=first or title,
+        parts=parts,
+        dated=next(filter(None, dates), None),
+        links=[*([f"base:{_attribute(base, 'href')}"] if base else []), *filter(None, dict.fromkeys(links))],
+        canonical=_attribute(canonical, "href") or None if canonical is not None else None,
+        is_hidden="noindex" in robots or "none" in re.split(r"[\s,]+", robots),
+    )
+
+
+def html_parts(tree: LexborHTMLParser) -> list[Heading | Block]:
+    """What a reader came for: the headings and blocks of a page without what surrounds them."""
     for selector in _SURROUNDINGS:
         for node in tree.css(selector):
             node.decompose()
     root = next((found for selector in _CONTENT for found in tree.css(selector)), None)
-    parts = list(_parts(root)) if root is not None else []
-    first = next((part.text for part in parts if isinstance(part, Heading) and part.level == 1), "")
-    return first or (_words(own_title.text()) if own_title is not None else ""), parts
+    return list(_parts(root)) if root is not None else []
+
+
+def fragment_parts(source: str) -> list[Heading | Block]:
+    """The headings and blocks of a piece of HTML."""
+    return html_parts(LexborHTMLParser(source))
+
+
+def _has_hidden_menu(tree: LexborHTMLParser) -> bool:
+    """Whether the page does not say which part of it is the text, and much of it is something else."""
+    return tree.css_first(_SEMANTIC) is None and len(tree.css("a[href]")) > _MANY_LINKS
+
+
+def _main_text(source: str) -> Sequence[Heading | Block]:
+    """The text of such a page, by a library that weighs what looks like text."""
+    from trafilatura import extract  # takes long to import, and few pages need it
+
+    found = extract(source, output_format="html", include_tables=True, include_formatting=True, include_comments=False)
+    return fragment_parts(found) if found else []
+
+
+def _attribute(node: LexborNode, name: str) -> str:
+    return (node.attributes.get(name) or "").strip()
 
 
 def _parts(parent: LexborNode) -> Iterator[Heading | Block]:
