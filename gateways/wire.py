@@ -33,6 +33,15 @@ EVENT_SIGNAL = "event"
 INDEX_WORKFLOW = "IndexSource"
 """Workflow type that indexes one knowledge source, on `KNOWLEDGE_QUEUE`, id `index-{source_id}`."""
 
+SCHEDULED_INDEX_WORKFLOW = "IndexOnSchedule"
+"""Workflow type that a schedule starts: it runs the one above, unless that is running already."""
+
+
+def index_workflow_id(source_id: int) -> str:
+    """The id of the Temporal workflow that indexes a source, and of the schedule that does so again and again."""
+    return f"index-{source_id}"
+
+
 O = TypeVar("O")  # noqa: E741 - an operation
 
 

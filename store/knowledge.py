@@ -1,15 +1,17 @@
 """Knowledge sources, their documents, and the passages that answers are made of."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from hashlib import sha256
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from store.models import Document, KnowledgeSource, PassageRow, now
-from store.rows import FRESH, change_one, find, insert
+from store.models import Document, KnowledgePage, KnowledgeSource, PassageRow, now
+from store.rows import FRESH, change_one, find, insert, insert_missing
 from store.search import Candidate as Candidate
 from store.search import document_frequency as document_frequency
 from store.search import search as search
@@ -28,6 +30,12 @@ class NewPassage(BaseModel):
     anchor: str = ""
 
 
+def digest_of(url: str | None, title: str, passages: Sequence[NewPassage]) -> str:
+    """A number that changes with what is found of a document."""
+    said = [url, title, *([one.heading_path, one.anchor, one.text] for one in passages)]
+    return sha256(json.dumps(said).encode()).hexdigest()
+
+
 class Counts(BaseModel):
     """How much there is. `changed_at` and the counts together change with every change of the knowledge."""
 
@@ -41,13 +49,12 @@ class Counts(BaseModel):
 
 
 async def add_source(
-    db: AsyncSession, agent_id: int, kind: str, location: str, base_url: str | None = None
+    db: AsyncSession, agent_id: int, kind: str, location: str, base_url: str | None = None, **more: Any
 ) -> KnowledgeSource:
-    """Records where documents come from; the same location twice is one source."""
-    new = insert(db, KnowledgeSource).values(agent_id=agent_id, kind=kind, location=location, base_url=base_url)
-    statement = new.on_conflict_do_update(
-        index_elements=["agent_id", "location"], set_={"kind": kind, "base_url": base_url}
-    )
+    """Records where documents come from; the same location twice is one source. `more` are other columns."""
+    values = {"kind": kind, "base_url": base_url, **more}
+    new = insert(db, KnowledgeSource).values(agent_id=agent_id, location=location, **values)
+    statement = new.on_conflict_do_update(index_elements=["agent_id", "location"], set_=values)
     return (await db.scalars(statement.returning(KnowledgeSource), execution_options=FRESH)).one()
 
 
@@ -80,7 +87,8 @@ async def set_progress(
 
 async def remove_source(db: AsyncSession, source_id: int) -> None:
     """Forgets a source and all that came from it."""
-    await remove_documents_not_in(db, source_id, ())
+    await db.execute(delete(KnowledgePage).where(KnowledgePage.source_id == source_id))
+    await remove_orphans(db, source_id)
     await db.execute(delete(KnowledgeSource).where(KnowledgeSource.id == source_id))
 
 
@@ -102,9 +110,10 @@ async def put_document(
     title: str,
     content_hash: str,
     passages: Sequence[NewPassage],
+    dated_at: datetime | None = None,
 ) -> Document:
     """Records a document as it is now: new passages replace the old ones."""
-    values = {"url": url, "title": title, "content_hash": content_hash, "indexed_at": now()}
+    values = {"url": url, "title": title, "content_hash": content_hash, "dated_at": dated_at, "indexed_at": now()}
     new = insert(db, Document).values(agent_id=source.agent_id, source_id=source.id, path=path, **values)
     statement = new.on_conflict_do_update(index_elements=["source_id", "path"], set_=values).returning(Document)
     document = (await db.scalars(statement, execution_options=FRESH)).one()
@@ -124,16 +133,104 @@ async def put_document(
     return document
 
 
-async def remove_documents_not_in(db: AsyncSession, source_id: int, paths: Collection[str]) -> int:
-    """Forgets the documents of a source that are no longer there, and returns how many they were."""
-    kept = frozenset(paths)
-    known = await db.execute(select(Document.id, Document.path).where(Document.source_id == source_id))
-    gone = [document_id for document_id, path in known if path not in kept]
+async def remove_document(db: AsyncSession, source_id: int, path: str) -> None:
+    """Forgets one document, where there is one."""
+    document = await document_by_path(db, source_id, path)
+    if document is not None:
+        await _remove(db, [document.id])
+
+
+async def remove_orphans(db: AsyncSession, source_id: int) -> int:
+    """Forgets the documents of a source whose pages are gone, and returns how many they were."""
+    alive = select(KnowledgePage.path).where(KnowledgePage.source_id == source_id, KnowledgePage.is_gone.is_(False))
+    gone = list(
+        await db.scalars(select(Document.id).where(Document.source_id == source_id, Document.path.not_in(alive)))
+    )
     for first in range(0, len(gone), _BATCH):
-        batch = gone[first : first + _BATCH]
-        await db.execute(delete(PassageRow).where(PassageRow.document_id.in_(batch)))
-        await db.execute(delete(Document).where(Document.id.in_(batch)))
+        await _remove(db, gone[first : first + _BATCH])
     return len(gone)
+
+
+async def _remove(db: AsyncSession, document_ids: Sequence[int]) -> None:
+    await db.execute(delete(PassageRow).where(PassageRow.document_id.in_(document_ids)))
+    await db.execute(delete(Document).where(Document.id.in_(document_ids)))
+
+
+async def list_pages(db: AsyncSession, source_id: int, listed: Mapping[str, str], *, is_complete: bool) -> int:
+    """Makes the pages of a source what a listing says, by path with what each should be like. Returns how many it has.
+
+    Only differences are written. Where the listing is complete, pages that it lacks are forgotten; their documents
+    stay until `remove_orphans`.
+    """
+    rows = await db.execute(
+        select(KnowledgePage.id, KnowledgePage.path, KnowledgePage.wanted).where(KnowledgePage.source_id == source_id)
+    )
+    known = {path: (number, wanted) for number, path, wanted in rows}
+    for path, wanted in listed.items():
+        if path in known and known[path][1] != wanted:
+            row = update(KnowledgePage).where(KnowledgePage.id == known[path][0])
+            await db.execute(row.values(wanted=wanted))
+    new = [
+        {"source_id": source_id, "path": path, "wanted": wanted} for path, wanted in listed.items() if path not in known
+    ]
+    for first in range(0, len(new), _BATCH):
+        await insert_missing(db, KnowledgePage, new[first : first + _BATCH])
+    gone = [number for path, (number, _) in known.items() if path not in listed] if is_complete else []
+    await forget_pages(db, gone)
+    return len(known) + len(new) - len(gone)
+
+
+async def add_pages(db: AsyncSession, source_id: int, paths: Sequence[str]) -> None:
+    """Adds those pages of a source that are new. A row that is there already costs no number."""
+    known = set(
+        await db.scalars(
+            select(KnowledgePage.path).where(KnowledgePage.source_id == source_id, KnowledgePage.path.in_(paths))
+        )
+    )
+    rows = [{"source_id": source_id, "path": path} for path in dict.fromkeys(paths) if path not in known]
+    for first in range(0, len(rows), _BATCH):
+        await insert_missing(db, KnowledgePage, rows[first : first + _BATCH])
+
+
+async def forget_pages(db: AsyncSession, page_ids: Sequence[int]) -> None:
+    """Forgets pages; their documents stay until `remove_orphans`."""
+    for first in range(0, len(page_ids), _BATCH):
+        await db.execute(delete(KnowledgePage).where(KnowledgePage.id.in_(page_ids[first : first + _BATCH])))
+
+
+async def pages_after(db: AsyncSession, source_id: int, page_id: int, limit: int) -> list[KnowledgePage]:
+    """The next pages of a source, in the order in which they were found."""
+    mine = KnowledgePage.source_id == source_id
+    query = select(KnowledgePage).where(mine, KnowledgePage.id > page_id).order_by(KnowledgePage.id).limit(limit)
+    return list(await db.scalars(query))
+
+
+async def links_of(db: AsyncSession, source_id: int) -> dict[str, tuple[int, list[str]]]:
+    """All pages of a source by path, with their numbers and where they lead."""
+    query = select(KnowledgePage.path, KnowledgePage.id, KnowledgePage.links).where(
+        KnowledgePage.source_id == source_id
+    )
+    return {path: (number, links) for path, number, links in await db.execute(query)}
+
+
+async def count_pages(db: AsyncSession, source_id: int) -> int:
+    """How many pages of a source are known."""
+    return (
+        await db.execute(select(func.count()).select_from(KnowledgePage).where(KnowledgePage.source_id == source_id))
+    ).scalar_one()
+
+
+async def set_page(db: AsyncSession, page_id: int, **values: Any) -> None:
+    """Records what was found at a page."""
+    await db.execute(update(KnowledgePage).where(KnowledgePage.id == page_id).values(**values))
+
+
+async def problems(db: AsyncSession, source_id: int, after: int = 0, limit: int = 100) -> list[KnowledgePage]:
+    """Pages of a source that could not be indexed, or not as they should be."""
+    query = select(KnowledgePage).where(
+        KnowledgePage.source_id == source_id, KnowledgePage.problem.is_not(None), KnowledgePage.id > after
+    )
+    return list(await db.scalars(query.order_by(KnowledgePage.id).limit(limit)))
 
 
 async def counts(db: AsyncSession, agent_id: int) -> Counts:

@@ -43,6 +43,8 @@ class Agent(Row):
     __tablename__ = "agents"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(200), unique=True)
+    learns: Mapped[str] = mapped_column(String(10), default="propose", server_default="propose")
+    """What becomes of facts that people state: propose, or approve at once"""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -339,8 +341,34 @@ class KnowledgeSource(Row):
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None] = mapped_column(Clean)
+    every_seconds: Mapped[int | None]
+    """How often it is indexed again by itself."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     synced_at: Mapped[datetime | None]
+
+
+class KnowledgePage(Row):
+    """What a source holds, as it was listed last: a file, a page, an article. A new one gets a higher number."""
+
+    __tablename__ = "knowledge_pages"
+    __table_args__ = (UniqueConstraint("source_id", "path"), {"sqlite_autoincrement": True})
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source_id: Mapped[int] = mapped_column(ForeignKey("knowledge_sources.id", ondelete="CASCADE"))
+    path: Mapped[str] = mapped_column(String(1000))
+    wanted: Mapped[str] = mapped_column(String(64), default="")
+    """What the listing says that it should be like; empty where only reading it tells."""
+    stamp: Mapped[str] = mapped_column(String(64), default="")
+    """`wanted` as it was when its document was indexed."""
+    etag: Mapped[str] = mapped_column(Cut(300), default="")
+    last_modified: Mapped[str] = mapped_column(Cut(100), default="")
+    links: Mapped[list[Any]] = mapped_column(default=list)
+    """Other pages of the source that it leads to."""
+    problem: Mapped[str | None] = mapped_column(Clean)
+    """Why it could not be indexed, or what to know about how it was."""
+    is_gone: Mapped[bool] = mapped_column(default=False)
+    """There is nothing to index there any more, or nobody may: its document goes."""
+    read_at: Mapped[datetime | None]
+    """When it was read and found to be new, changed or broken."""
 
 
 class Document(Row):
@@ -355,6 +383,8 @@ class Document(Row):
     url: Mapped[str | None] = mapped_column(Clean)
     title: Mapped[str] = mapped_column(Cut(500))
     content_hash: Mapped[str] = mapped_column(String(64))
+    dated_at: Mapped[datetime | None]
+    """When its author changed it last, as it or its server says."""
     indexed_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -382,8 +412,16 @@ class LearnedFact(Row):
     key: Mapped[str] = mapped_column(String(80), unique=True)
     text: Mapped[str] = mapped_column(Clean)
     stated_by: Mapped[str | None] = mapped_column(Cut(200))
+    chat_id: Mapped[int | None]
+    """The message that states it."""
+    quote: Mapped[str] = mapped_column(Clean, default="", server_default="")
+    """The words of that message."""
+    relations: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    """What was known already that says the same, or something else."""
     state: Mapped[str] = mapped_column(String(10), default="proposed")
     """proposed, approved or rejected"""
+    decided_by: Mapped[str | None] = mapped_column(Cut(200))
+    decided_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

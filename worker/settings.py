@@ -9,6 +9,7 @@ from temporalio.envconfig import ClientConnectConfig
 from gateways.platforms import PlatformSettings
 from store.settings import StoreSettings
 from worker.deployments.settings import temporal_connection
+from worker.knowledge.settings import KnowledgeSettings
 
 
 class ActivitySettings(BaseModel):
@@ -18,6 +19,7 @@ class ActivitySettings(BaseModel):
         store: Where the record is, and the secret.
         temporal: Arguments for `Client.connect`.
         gateway_url: Where answers in the making are shown to those who watch.
+        knowledge: What may be read to be indexed, and how fast.
         model: Name of the model, a row of `worker.answering.models.MODELS`.
         script: What the scripted model says.
         is_tethered: End when standard input does: whoever started this process has gone.
@@ -29,6 +31,7 @@ class ActivitySettings(BaseModel):
     temporal: ClientConnectConfig
     platforms: PlatformSettings = PlatformSettings()
     gateway_url: str = "http://127.0.0.1:8080"
+    knowledge: KnowledgeSettings = KnowledgeSettings()
     model: str = "extractive"
     script: Path | None = None
     is_tethered: bool = False
@@ -37,10 +40,12 @@ class ActivitySettings(BaseModel):
     def from_env(cls, environ: Mapping[str, str]) -> "ActivitySettings":
         """Reads RUNLLM_* and TEMPORAL_* variables. Empty ones count as not set."""
         env = {name: value for name, value in environ.items() if value}
+        store = StoreSettings.from_env(env)
         script = env.get("RUNLLM_SCRIPT")
         return cls(
-            store=StoreSettings.from_env(env),
+            store=store,
             temporal=temporal_connection(env),
+            knowledge=KnowledgeSettings.from_env(env, store.home),
             platforms=PlatformSettings.from_env(env),
             gateway_url=env.get("RUNLLM_GATEWAY_URL", "http://127.0.0.1:8080"),
             model=env.get("RUNLLM_MODEL", "extractive"),

@@ -72,10 +72,11 @@ async def test_new_passages_replace_the_old_ones(db: AsyncSession, source: Knowl
 async def test_documents_that_are_gone_are_forgotten(db: AsyncSession, source: KnowledgeSource) -> None:
     for path in ("a.md", "b.md", "c.md"):
         await _put(db, source, path, path)
-    assert await knowledge.remove_documents_not_in(db, source.id, {"b.md", "new.md"}) == 2
+    await knowledge.list_pages(db, source.id, {"b.md": "1", "new.md": "1"}, is_complete=True)
+    assert await knowledge.remove_orphans(db, source.id) == 2
     assert await _texts(db) == ["b.md"]
     assert [row.path for row in await knowledge.documents(db, source.id)] == ["b.md"]
-    assert await knowledge.remove_documents_not_in(db, source.id, {"b.md"}) == 0
+    assert await knowledge.remove_orphans(db, source.id) == 0
 
 
 async def test_a_source_is_forgotten_with_all_that_came_from_it(db: AsyncSession, source: KnowledgeSource) -> None:

@@ -98,7 +98,7 @@ async def test_the_sample_documentation_is_indexed_and_unchanged_files_cost_noth
     count = len([one for one in DOCS.rglob("*") if one.is_file()])
     assert (first.changed, first.unchanged, first.failed, first.total) == (count, 0, 0, count)
     assert told == first
-    assert f"**Done**: {count} of {count} files" in metadata.current_details
+    assert f"**Done**: {count} of {count} pages" in metadata.current_details
     assert await shelf.state() == ("done", count, count, "")
     before = await shelf.documents()
     assert before["guides/sso.md"].title == "Single sign-on"
@@ -152,7 +152,7 @@ async def test_a_broken_file_is_told_and_does_not_stop_the_others(shelf: Shelf, 
     assert (progress.changed, progress.failed) == (3, 2)
     assert set(progress.notes) == {
         "binary.md is not text",
-        "huge.md has more than 2 MB",
+        "huge.md has more than 5 MB",
         "latin.md is not UTF-8 and was read as Windows-1252",
         "leak.md is a link that leaves the folder",
         "leaky is a link to a folder and is not followed",
@@ -186,7 +186,9 @@ async def test_an_empty_folder_says_what_it_looked_for(shelf: Shelf) -> None:
 async def test_a_run_goes_on_where_the_one_before_it_stopped(shelf: Shelf) -> None:
     for number in range(5):
         (shelf.folder / f"{number}.md").write_text(f"# {number}\n\nText.")
-    progress = await shelf.index(Progress(total=5, changed=3, last="2.md"))
+    async with shelf.store.begin() as db:
+        await knowledge.add_pages(db, shelf.source_id, [f"{number}.md" for number in range(5)])
+    progress = await shelf.index(Progress(total=5, changed=3, cursor=3))
     assert (progress.changed, progress.total) == (5, 5)
     assert sorted(await shelf.documents()) == ["3.md", "4.md"], "what the earlier run did is not done again"
 

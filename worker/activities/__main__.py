@@ -49,7 +49,10 @@ async def work(settings: ActivitySettings, model: Model) -> None:
     """Works until it is cancelled."""
     async with _context(settings, model) as context:
         client = await connect(settings.temporal)
-        async with session_activities(client, context), knowledge_worker(client, context.store):
+        async with (
+            session_activities(client, context),
+            knowledge_worker(client, context.store, settings=settings.knowledge),
+        ):
             print("ready", flush=True)
             log.info("taking activities; the model is %s", context.model.name)
             await asyncio.Event().wait()

@@ -11,8 +11,9 @@ from store.engine import Store
 from worker.activities.context import Context
 from worker.activities.interceptor import ActivityManners
 from worker.activities.registry import activities
-from worker.answering.indexing import IndexSource
+from worker.answering.indexing import IndexOnSchedule, IndexSource
 from worker.answering.ingest import IndexingActivities
+from worker.knowledge.settings import KnowledgeSettings
 
 GRACE = timedelta(seconds=5)
 """What is under way when the process is told to stop gets so long to finish."""
@@ -30,14 +31,16 @@ def session_activities(client: Client, context: Context) -> Worker:
     )
 
 
-def knowledge_worker(client: Client, store: Store, task_queue: str = KNOWLEDGE_QUEUE) -> Worker:
+def knowledge_worker(
+    client: Client, store: Store, task_queue: str = KNOWLEDGE_QUEUE, settings: KnowledgeSettings | None = None
+) -> Worker:
     """Indexes knowledge sources."""
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[IndexSource],
+        workflows=[IndexSource, IndexOnSchedule],
         workflow_runner=knowledge_sandbox(),
-        activities=IndexingActivities(store).all(),
+        activities=IndexingActivities(store, settings).all(),
         interceptors=[ActivityManners()],
         max_concurrent_activities=4,
         graceful_shutdown_timeout=GRACE,

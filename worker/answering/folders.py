@@ -7,13 +7,14 @@ from urllib.parse import quote
 
 from runllm.errors import UsageError
 from runllm.operations import Frozen
-from worker.answering.documents import FORMATS, is_document
+from worker.answering.documents import FORMATS, Unreadable, is_document
 
-LARGEST = 2_000_000
+LARGEST = 5_000_000
 """Bytes. No page that people read is longer; what is, was made by a machine."""
 
-_BINARY_LOOK = 8192
-_NOT_DOCUMENTATION = frozenset({"node_modules", "__pycache__"})
+LARGEST_PDF = 50_000_000
+
+NOT_DOCUMENTATION = frozenset({"node_modules", "__pycache__"})
 
 
 class FolderFiles(Frozen):
@@ -21,10 +22,6 @@ class FolderFiles(Frozen):
 
     paths: Sequence[str]
     notes: list[str] = []
-
-
-class Unreadable(Exception):
-    """A file that cannot be indexed; the text says why."""
 
 
 def list_folder(location: str) -> FolderFiles:
@@ -41,29 +38,36 @@ def list_folder(location: str) -> FolderFiles:
     return FolderFiles(paths=paths, notes=notes)
 
 
-def read_document(location: str, path: str) -> tuple[bytes, str, str | None]:
-    """The bytes and the text of a document, and a note where the text had to be guessed.
+def read_document(location: str, path: str) -> bytes:
+    """The bytes of a document in the folder.
 
     Raises:
-        Unreadable: It is binary, too large, or cannot be opened.
+        Unreadable: It is too large, or cannot be opened.
     """
     root = _root(location)
     file = root / path
-    if not _is_inside(root, file):
+    if not is_inside(root, file):
         raise Unreadable("is a link that leaves the folder")
+    return read_file(file)
+
+
+def read_file(file: Path, limit: int = 0) -> bytes:
+    """The bytes of a file. One that is too large is not read at all.
+
+    Raises:
+        Unreadable: It is too large, or cannot be opened.
+    """
+    limit = limit or (LARGEST_PDF if file.suffix.lower() == ".pdf" else LARGEST)
     try:
         with file.open("rb") as opened:
-            content = opened.read(LARGEST + 1)
+            if os.fstat(opened.fileno()).st_size > limit:
+                raise Unreadable(f"has more than {limit // 1_000_000} MB")
+            content = opened.read(limit + 1)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
-    if len(content) > LARGEST:
-        raise Unreadable(f"has more than {LARGEST // 1_000_000} MB")
-    if b"\0" in content[:_BINARY_LOOK]:
-        raise Unreadable("is not text")
-    try:
-        return content, content.decode("utf-8-sig"), None
-    except UnicodeDecodeError:
-        return content, content.decode("cp1252", errors="replace"), "is not UTF-8 and was read as Windows-1252"
+    if len(content) > limit:
+        raise Unreadable(f"has more than {limit // 1_000_000} MB")
+    return content
 
 
 def address(base_url: str | None, path: str) -> str | None:
@@ -92,14 +96,14 @@ def _documents(root: Path, notes: list[str]) -> Iterator[str]:
         for name in subfolders:
             if (here / name).is_symlink():
                 notes.append(f"{_relative(root, here / name)} is a link to a folder and is not followed")
-        subfolders[:] = [name for name in sorted(subfolders) if not _is_hidden(name) and name not in _NOT_DOCUMENTATION]
+        subfolders[:] = [name for name in sorted(subfolders) if not _is_hidden(name) and name not in NOT_DOCUMENTATION]
         for name in files:
             if _is_hidden(name) or not is_document(name):
                 continue
             path = _relative(root, here / name)
             if not path.isprintable():
                 notes.append(f"{path!r} has a name that is no text")
-            elif _is_inside(root, here / name):
+            elif is_inside(root, here / name):
                 yield path
             else:
                 notes.append(f"{path} is a link that leaves the folder")
@@ -109,7 +113,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".")
 
 
-def _is_inside(root: Path, file: Path) -> bool:
+def is_inside(root: Path, file: Path) -> bool:
     try:
         return file.resolve(strict=True).is_relative_to(root)
     except (OSError, RuntimeError):  # a link to nowhere, or in a circle

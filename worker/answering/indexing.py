@@ -3,15 +3,21 @@
 The sandbox imports this file anew for each run, so it knows activities by name only.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
 
 with workflow.unsafe.imports_passed_through():
-    from gateways.wire import INDEX_WORKFLOW
+    from gateways.wire import INDEX_WORKFLOW, SCHEDULED_INDEX_WORKFLOW, index_workflow_id
     from runllm.operations import Frozen
 
 LIST = "knowledge.list_files"
@@ -20,7 +26,7 @@ REMOVE = "knowledge.remove_vanished"
 CONCLUDE = "knowledge.conclude"
 
 FILES_AT_ONCE = 50
-"""Files of one activity: a killed worker repeats the reading of so many, never their indexing."""
+"""Pages that one activity reads: a killed worker repeats the reading of so many at most, never their indexing."""
 
 NOTES_KEPT = 50
 
@@ -30,28 +36,37 @@ _RETRIES = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_int
 
 
 class Listed(Frozen):
-    """What a source holds: how many documents, and what was left out, with the reason."""
+    """What a source holds: how many pages, and what was left out, with the reason."""
 
     total: int
     notes: list[str] = []
 
 
 class Slice(Frozen):
-    """Which files to index: those after `after`, in order of their paths."""
+    """Which pages to index: those after the one with the number `after`, in the order in which they were found.
+
+    What was indexed since `since` is not read again: another attempt did it.
+    """
 
     source_id: int
-    after: str = ""
+    after: int = 0
     done: int = 0
     limit: int = FILES_AT_ONCE
+    since: datetime | None = None
 
 
 class Indexed(Frozen):
-    """What became of a slice. `last` is its last path; None where there was nothing left."""
+    """What became of a slice. `last` is the number of its last page; None where there was nothing left.
 
-    last: str | None = None
+    `empty` pages had nothing to index, and `total` is how many pages are known by now.
+    """
+
+    last: int | None = None
     changed: int = 0
     unchanged: int = 0
     failed: int = 0
+    empty: int = 0
+    total: int = 0
     notes: list[str] = []
 
 
@@ -63,13 +78,15 @@ class Progress(Frozen):
     unchanged: int = 0
     failed: int = 0
     removed: int = 0
-    last: str = ""
+    empty: int = 0
+    cursor: int = 0
+    since: datetime | None = None
     notes: list[str] = []
 
     @property
     def done(self) -> int:
-        """Files that were looked at."""
-        return self.changed + self.unchanged + self.failed
+        """Pages that were looked at."""
+        return self.changed + self.unchanged + self.failed + self.empty
 
     def after(self, slice: Indexed) -> "Progress":
         """The progress with one more slice in it."""
@@ -78,7 +95,9 @@ class Progress(Frozen):
                 "changed": self.changed + slice.changed,
                 "unchanged": self.unchanged + slice.unchanged,
                 "failed": self.failed + slice.failed,
-                "last": slice.last or self.last,
+                "empty": self.empty + slice.empty,
+                "total": max(self.total, slice.total),
+                "cursor": slice.last or self.cursor,
                 "notes": [*self.notes, *slice.notes][:NOTES_KEPT],
             }
         )
@@ -86,7 +105,7 @@ class Progress(Frozen):
     def as_markdown(self, state: str) -> str:
         """The progress for Temporal's Web UI."""
         lines = [
-            f"**{state}**: {self.done} of {self.total} files",
+            f"**{state}**: {self.done} of {self.total} pages",
             f"{self.changed} indexed, {self.unchanged} unchanged, {self.removed} removed, {self.failed} failed",
             *(f"- {note}" for note in self.notes),
         ]
@@ -118,8 +137,9 @@ class IndexSource:
         """Indexes source `source_id`; `carried` is the progress of the run that this one continues."""
         try:
             if carried is None:
-                listed: Listed = await self._call(LIST, source_id, Listed, "List the files")
-                self._show(Progress(total=listed.total, notes=listed.notes[:NOTES_KEPT]), "Indexing")
+                since = workflow.now()
+                listed: Listed = await self._call(LIST, source_id, Listed, "List the pages")
+                self._show(Progress(total=listed.total, since=since, notes=listed.notes[:NOTES_KEPT]), "Indexing")
             else:
                 self._show(carried, "Indexing")
             await self._index(source_id)
@@ -138,8 +158,8 @@ class IndexSource:
     async def _index(self, source_id: int) -> None:
         while True:
             now = self._progress
-            wanted = Slice(source_id=source_id, after=now.last, done=now.done)
-            slice: Indexed = await self._call(INDEX, wanted, Indexed, f"Index files {now.done + 1} and on")
+            wanted = Slice(source_id=source_id, after=now.cursor, done=now.done, since=now.since)
+            slice: Indexed = await self._call(INDEX, wanted, Indexed, f"Index pages {now.done + 1} and on")
             if slice.last is None:
                 return
             self._show(now.after(slice), "Indexing")
@@ -165,3 +185,16 @@ class IndexSource:
     def _show(self, progress: Progress, state: str) -> None:
         self._progress = progress
         workflow.set_current_details(progress.as_markdown(state))
+
+
+@workflow.defn(name=SCHEDULED_INDEX_WORKFLOW)
+class IndexOnSchedule:
+    """What a schedule starts. It runs the indexing of a source under the one id that it may have at a time."""
+
+    @workflow.run
+    async def run(self, source_id: int) -> None:
+        """Indexes source `source_id`, unless somebody does already. How that ends is told by the source."""
+        try:
+            await workflow.execute_child_workflow(INDEX_WORKFLOW, source_id, id=index_workflow_id(source_id))
+        except (WorkflowAlreadyStartedError, ChildWorkflowError):
+            return

@@ -6,7 +6,6 @@ import pytest
 
 from store import agents, knowledge
 from store.engine import Store
-from worker.answering.indexing import Slice
 from worker.answering.ingest import IndexingActivities
 
 DOCS = Path(__file__).parents[3] / "examples" / "docs"
@@ -40,9 +39,6 @@ async def lantern(empty_database: Path, tmp_path_factory: pytest.TempPathFactory
     async with opened.begin() as db:
         agent = await agents.ensure_agent(db)
         source = await knowledge.add_source(db, agent.id, "folder", str(DOCS), "https://docs.lantern.example")
-    indexing = IndexingActivities(opened)
-    last: str | None = ""
-    while last is not None:
-        last = (await indexing.index_files(Slice(source_id=source.id, after=last))).last
+    await IndexingActivities(opened).index_now(source.id)
     yield opened
     await opened.close()
