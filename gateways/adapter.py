@@ -147,6 +147,20 @@ class SurfaceAdapter(Protocol):
         ...
 
 
+class Requester(Frozen):
+    """The person whom a ticket is for.
+
+    Attributes:
+        user: Who it is, in the terms of the platform where they asked.
+        name: The name that platform shows.
+        email: Their address, where the platform vouches for it.
+    """
+
+    user: str
+    name: str
+    email: str | None = None
+
+
 class SlackOpener(Protocol):
     """Who opens Slack threads."""
 
@@ -167,9 +181,16 @@ class TicketOpener(Protocol):
     """Who opens Zendesk tickets, and changes their status."""
 
     async def open_ticket(
-        self, effect: Effect, domain: str | None, title: str, description: str, tags: Sequence[str]
+        self,
+        effect: Effect,
+        domain: str | None,
+        title: str,
+        description: str,
+        tags: Sequence[str],
+        requester: Requester | None = None,
+        follow_up_of: ZendeskTicket | None = None,
     ) -> ZendeskTicket:
-        """Opens a Zendesk ticket."""
+        """Opens a Zendesk ticket, for `requester` where the conversation tells who asks; Markdown in, once."""
         ...
 
     async def update_ticket(self, effect: Effect, to: ZendeskTicket, tags: Sequence[str], status: str) -> None:

@@ -19,12 +19,35 @@ class SlackSettings(_Settings):
 
 
 class ZendeskSettings(_Settings):
-    """What holds for every Zendesk account."""
+    """What holds for every Zendesk account.
+
+    Attributes:
+        url: Where an account is reached; `{subdomain}` in it stands for its name.
+        webhook_age: Seconds after which a signed webhook is too old to be believed.
+        accepts_test_secret: Webhooks signed with the secret that Zendesk publishes for its "Test webhook" button count
+            as genuine. Anybody can sign with it: for a trial on this machine only.
+        sweep_every: Seconds between two looks for comments whose webhook was lost; 0 never looks.
+    """
+
+    url: str = "https://{subdomain}.zendesk.com"
+    webhook_age: int = 300
+    accepts_test_secret: bool = False
+    sweep_every: float = 60.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "ZendeskSettings":
         """Reads RUNLLM_ZENDESK_* variables."""
-        return cls()
+        url = env.get("RUNLLM_ZENDESK_URL", "https://{subdomain}.zendesk.com").rstrip("/")
+        if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            raise ValueError(
+                f"RUNLLM_ZENDESK_URL is {url!r}. Set it to an https address, like https://{{subdomain}}.zendesk.com."
+            )
+        return cls(
+            url=url,
+            webhook_age=int(_seconds(env, "RUNLLM_ZENDESK_WEBHOOK_AGE", 300)),
+            accepts_test_secret=env.get("RUNLLM_ZENDESK_ACCEPT_TEST_SECRET") == "1",
+            sweep_every=_seconds(env, "RUNLLM_ZENDESK_SWEEP_EVERY", 60),
+        )
 
 
 class DiscordSettings(_Settings):
@@ -62,3 +85,14 @@ class PlatformSettings(_Settings):
             zendesk=ZendeskSettings.from_env(env),
             discord=DiscordSettings.from_env(env),
         )
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise ValueError(f"{name} is {text!r}. Set it to a number of seconds.")
+    return seconds

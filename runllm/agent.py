@@ -368,6 +368,8 @@ class Agent:
         title: str | None = None,
         description: str | None = None,
         domain: str | None = None,
+        *,
+        follow_up_of: ZendeskTicket | None = None,
     ) -> ZendeskTicket:
         """Opens a Zendesk ticket about the conversation.
 
@@ -378,6 +380,7 @@ class Agent:
             description: Its text. `{conversation}` in it stands for all messages, which are the whole text where it is
                 None. Other braces stay as they are.
             domain: Which Zendesk, like `company.zendesk.com`; the only one that is connected where it is None.
+            follow_up_of: A closed ticket that this one goes on from: Zendesk links the two.
 
         Returns:
             The ticket.
@@ -395,16 +398,21 @@ class Agent:
         check.conversation(method, conversation, self._event.conversation)
         check.optional_texts(method, title=title, description=description, domain=domain)
         check.names(method, tags=tags or [])
+        if follow_up_of is not None:
+            check.surface(method, follow_up_of, ZendeskTicket, name="follow_up_of")
         return self._runtime.perform(
-            ops.CreateZendeskTicket(tags=tags, title=title, description=description, domain=domain)
+            ops.CreateZendeskTicket(
+                tags=tags, title=title, description=description, domain=domain, follow_up_of=follow_up_of
+            )
         )
 
-    def send_to_zendesk_ticket(self, message: ChatMessage, to: ZendeskTicket) -> None:
-        """Adds a public comment to a Zendesk ticket.
+    def send_to_zendesk_ticket(self, message: ChatMessage, to: ZendeskTicket, *, internal: bool = False) -> None:
+        """Adds a comment to a Zendesk ticket.
 
         Args:
             message: The comment, in Markdown.
             to: The ticket.
+            internal: Only the support team may see it. Without it, the customer may, too.
 
         Raises:
             NotConnected: That Zendesk is not connected.
@@ -416,7 +424,8 @@ class Agent:
             ```
         """
         check.surface("send_to_zendesk_ticket", to, ZendeskTicket)
-        self._send("send_to_zendesk_ticket", message, to)
+        check.flags("send_to_zendesk_ticket", internal=internal)
+        self._send("send_to_zendesk_ticket", message, to, is_internal=internal)
 
     def update_zendesk_ticket(self, tags: List[str], status: str, to: ZendeskTicket) -> None:  # noqa: UP006
         """Adds tags to a Zendesk ticket and sets its status.

@@ -82,14 +82,21 @@ def status(method: str, value: object) -> None:
         raise UsageError(f"agent.{method}(status=...) takes one of {', '.join(STATUSES)}, and not {value!r}")
 
 
-def surface(method: str, value: object, kind: type) -> None:
+def flags(method: str, **values: object) -> None:
+    """Refuses what is neither True nor False: a text like "no" would count as True."""
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise UsageError(f"agent.{method}({name}=...) takes True or False, and not {value!r}")
+
+
+def surface(method: str, value: object, kind: type, name: str = "to") -> None:
     """Refuses what is not a surface of this kind."""
     if isinstance(value, kind):
         return
     example = "it takes event.conversation.surface, or what created the surface"
     if isinstance(value, get_args(ChatSurface)):
         example = f"for that there is agent.send_to_{value.type}()"
-    raise UsageError(f"agent.{method}(to=...) takes a {kind.__name__}, and not {_a(value)}: {example}")
+    raise UsageError(f"agent.{method}({name}=...) takes a {kind.__name__}, and not {_a(value)}: {example}")
 
 
 def surfaces(where: str, values: object) -> None:

@@ -154,6 +154,7 @@ class CreateZendeskTicket(Operation[ZendeskTicket]):
     title: str | None = None
     description: str | None = None
     domain: str | None = None
+    follow_up_of: ZendeskTicket | None = None
 
 
 class UpdateZendeskTicket(Operation[None]):
@@ -192,6 +193,7 @@ class PostMessage(Operation[Posted]):
     enable_feedback: bool = True
     blocks: list[dict[str, Any]] | None = None
     wait: ButtonWait | None = None
+    is_internal: bool = False
 
 
 class SyncConversation(Operation[None]):

@@ -38,6 +38,7 @@ class Sent(BaseModel):
         text: What it says.
         message: The message in the record.
         prefix, ephemeral, enable_feedback, blocks: What the handler gave.
+        internal: Only the support team sees it.
     """
 
     to: AnySurface
@@ -47,6 +48,7 @@ class Sent(BaseModel):
     ephemeral: bool = False
     enable_feedback: bool = True
     blocks: list[dict[str, Any]] = []
+    internal: bool = False
 
     @property
     def buttons(self) -> list[str]:
@@ -61,6 +63,7 @@ class Ticket(BaseModel):
     description: str
     tags: list[str]
     status: str = "new"
+    follow_up_of: str | None = None
 
 
 class Backstage:
@@ -128,7 +131,8 @@ class Backstage:
         self.sent.append(sent)
         self._shown[surface_key(to)].append(self._number(message))
         buttons = f" [{'] ['.join(sent.buttons)}]" if sent.buttons else ""
-        self.lines.append(f"→ {to.type}: {message.text}{buttons}")
+        internal = " (internal)" if sent.internal else ""
+        self.lines.append(f"→ {to.type}{internal}: {message.text}{buttons}")
         return sent
 
     # Operations
@@ -157,8 +161,10 @@ class Backstage:
                 self.lines.append(f"ticket {to.id} is {status}, tags {', '.join(ticket.tags)}")
                 return None
             case ops.PostMessage(to=to, message=ref, blocks=blocks):
-                how = {"prefix": operation.prefix, "ephemeral": operation.ephemeral, "blocks": blocks or []}
-                sent = self.post(self._message(ref), to, enable_feedback=operation.enable_feedback, **how)
+                if isinstance(to, ZendeskTicket) and to.id in self.tickets:
+                    self._ticket(to)  # refuses a closed one
+                how = {name: getattr(operation, name) for name in ("prefix", "ephemeral", "enable_feedback")}
+                sent = self.post(self._message(ref), to, blocks=blocks or [], internal=operation.is_internal, **how)
                 return ops.Posted(remote_id=str(sent.message.chat_id))
             case ops.SyncConversation(to=to):
                 there = list(self._shown[surface_key(to)])
@@ -228,7 +234,15 @@ class Backstage:
         said = "\n\n".join(f"{m.type}: {m.text}" for m in shown)
         description = (operation.description or "Conversation:\n\n{conversation}").replace("{conversation}", said)
         title = operation.title or first
-        self.tickets[ticket.id] = Ticket(title=title, description=description, tags=operation.tags or [])
+        before = operation.follow_up_of
+        if before is not None and before.id in self.tickets and self.tickets[before.id].status != "closed":
+            raise Rejected(f"Ticket {before.id} is not closed, so nothing can follow it up")
+        self.tickets[ticket.id] = Ticket(
+            title=title,
+            description=description,
+            tags=operation.tags or [],
+            follow_up_of=before.id if before is not None else None,
+        )
         self.opened.append(ticket)
         self.lines.append(f"ticket {ticket.id}: {title}")
         return ticket
@@ -236,6 +250,8 @@ class Backstage:
     def _ticket(self, surface: ZendeskTicket) -> Ticket:
         if surface.id not in self.tickets:
             raise Rejected(f"Zendesk {surface.subdomain} has no ticket {surface.id}")
+        if self.tickets[surface.id].status == "closed":
+            raise Rejected(f"Ticket {surface.id} is closed and takes no more changes")
         return self.tickets[surface.id]
 
     # The record

@@ -188,6 +188,8 @@ def zendesk(agent: Agent, conversation: Conversation, message: ChatMessage) -> N
     )
     agent.send_to_zendesk_ticket(message, ticket)
     agent.send_to_zendesk_ticket(message=message, to=ticket)
+    agent.send_to_zendesk_ticket(message, ticket, internal=True)
+    assert_type(agent.create_zendesk_ticket(conversation, follow_up_of=ticket), ZendeskTicket)
     agent.update_zendesk_ticket(["a"], "solved", ticket)
     agent.update_zendesk_ticket(tags=["a"], status="on-hold", to=ticket)
     assert_type(ticket.id, str)

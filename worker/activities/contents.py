@@ -38,6 +38,7 @@ def content_to_post(row: Message, operation: PostMessage) -> Content:
         enable_feedback=operation.enable_feedback and row.author == MessageType.ASSISTANT,
         blocks=operation.blocks or [],
         wait=operation.wait,
+        is_internal=operation.is_internal,
     )
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
+from gateways.adapter import Requester
 from gateways.wire import Call
+from runllm.bridge.messages import MessageType
 from runllm.bridge.surfaces import ChatSurface, DiscordThread, SlackThread, ZendeskTicket, surface_key
 from runllm.errors import UsageError
 from runllm.operations import (
@@ -16,7 +19,7 @@ from runllm.operations import (
     PostMessage,
     UpdateZendeskTicket,
 )
-from store import buttons, sessions
+from store import buttons, messages, sessions
 from worker.activities.contents import button_ids, content_to_post, message_to_post
 from worker.activities.context import Context
 from worker.activities.conversations import as_text, conversation
@@ -99,12 +102,21 @@ class SurfaceActivities:
             if entry.is_done:
                 return ZendeskTicket.model_validate(entry.result)
             turns = (await conversation(db, call.session_id)).turns
+            requester = await requester_of(db, call.session_id)
         # Customers write braces, so this is a replacement, never a format string.
         description = (operation.description or DEFAULT_DESCRIPTION).replace("{conversation}", as_text(turns))
         title = operation.title or title_of(turns)
         async with trying(self._context.store, entry):
             opener = self._context.openers.zendesk
-            ticket = await opener.open_ticket(entry.effect, operation.domain, title, description, operation.tags or [])
+            ticket = await opener.open_ticket(
+                entry.effect,
+                operation.domain,
+                title,
+                description,
+                operation.tags or [],
+                requester,
+                operation.follow_up_of,
+            )
         async with self._context.store.begin() as db:
             await sessions.bind(db, call.session_id, ticket)
             await close_entry(db, entry, ticket.model_dump(mode="json"), ticket.id)
@@ -150,6 +162,15 @@ class SurfaceActivities:
             if channel_key is not None:
                 await sessions.bind(db, entry.effect.session_id, thread, channel_key=channel_key)
             await close_entry(db, entry, thread.model_dump(mode="json"))
+
+
+async def requester_of(db: AsyncSession, session_id: int) -> Requester | None:
+    """Who asked first, where the platform gave a name; a widget's visitor whom nobody knows is no requester."""
+    said = await messages.transcript(db, session_id)
+    asker = next((row for row in said if row.author == MessageType.USER), None)
+    if asker is None or not asker.author_id or not (asker.author_name or "").strip():
+        return None
+    return Requester(user=asker.author_id, name=asker.author_name or "")
 
 
 def title_of(turns: Sequence[Turn]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateways.adapter import Content, Effect
+from gateways.adapter import Content, Effect, Requester
 from runllm.bridge.messages import AnswerCategory, Source
 from runllm.bridge.surfaces import (
     ChatSurface,
@@ -39,6 +39,7 @@ class Platform:
     """Key of the effect -> (surface, content), in order."""
     calls: list[str] = field(default_factory=list)
     opened: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    requesters: list[tuple[Requester | None, ZendeskTicket | None]] = field(default_factory=list)
     settled: list[tuple[str, str, str]] = field(default_factory=list)
     before: Callable[[Effect, ChatSurface | None], Awaitable[None]] = _nothing
     after: Callable[[Effect, ChatSurface | None], Awaitable[None]] = _nothing
@@ -81,8 +82,16 @@ class Platform:
         )
 
     async def open_ticket(
-        self, effect: Effect, domain: str | None, title: str, description: str, tags: Sequence[str]
+        self,
+        effect: Effect,
+        domain: str | None,
+        title: str,
+        description: str,
+        tags: Sequence[str],
+        requester: Requester | None = None,
+        follow_up_of: ZendeskTicket | None = None,
     ) -> ZendeskTicket:
+        self.requesters.append((requester, follow_up_of))
         wanted = (domain, title, description, tuple(tags))
         await self._taken(effect, None, "open", lambda: self.opened.setdefault(effect.key, wanted))
         number = list(self.opened).index(effect.key) + 1

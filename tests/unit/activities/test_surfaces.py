@@ -1,6 +1,6 @@
 import pytest
 
-from gateways.adapter import Effect
+from gateways.adapter import Effect, Requester
 from gateways.wire import Outcome
 from runllm.bridge.messages import AnswerCategory, MessageType
 from runllm.bridge.surfaces import ChatSurface, ZendeskTicket, ZendeskTicketConfig, surface_key
@@ -206,6 +206,30 @@ async def test_a_ticket_tells_the_conversation(case: Case, surfaces: SurfaceActi
         bound = await sessions.bound_session(db, surface_key(ticket))
     assert bound is not None
     assert bound.id == case.session_id
+
+
+async def test_a_ticket_is_for_who_asked_first_where_the_platform_names_them(
+    case: Case, surfaces: SurfaceActivities
+) -> None:
+    await case.said("Hello", by="T1:U1", name="Ann")
+    await case.said("Me too", by="T1:U2", name="Bob")
+    before = ZendeskTicket(config=ZendeskTicketConfig(subdomain="acme", id="1"))
+    await surfaces.create_zendesk_ticket(case.call(CreateZendeskTicket(follow_up_of=before)))
+    assert case.platform.requesters == [(Requester(user="T1:U1", name="Ann"), before)]
+
+
+async def test_a_visitor_without_a_name_is_no_requester(case: Case, surfaces: SurfaceActivities) -> None:
+    await case.said("Hello", by="0a1b", name=None)
+    await surfaces.create_zendesk_ticket(case.call(CreateZendeskTicket()))
+    assert case.platform.requesters == [(None, None)]
+
+
+async def test_a_comment_for_the_team_is_marked_as_such(case: Case, surfaces: SurfaceActivities) -> None:
+    ticket = ZendeskTicket(config=ZendeskTicketConfig(subdomain="acme", id="1"))
+    for is_internal in (True, False):
+        ref = MessageRef(text=f"internal: {is_internal}")
+        await surfaces.post_message(case.call(PostMessage(to=ticket, message=ref, is_internal=is_internal)))
+    assert [content.is_internal for _, content in case.platform.shown.values()] == [True, False]
 
 
 async def test_only_the_word_conversation_in_braces_is_replaced(case: Case, surfaces: SurfaceActivities) -> None:

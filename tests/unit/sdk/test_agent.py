@@ -172,6 +172,14 @@ ASKS: dict[str, tuple[Callable[[Agent, Event], Any], Any]] = {
         lambda a, e: a.update_zendesk_ticket(["a"], "on-hold", TICKET),
         ops.UpdateZendeskTicket(to=TICKET, tags=["a"], status="on-hold"),
     ),
+    "create_zendesk_ticket that follows up": (
+        lambda a, e: a.create_zendesk_ticket(e.conversation, follow_up_of=TICKET),
+        ops.CreateZendeskTicket(follow_up_of=TICKET),
+    ),
+    "send_to_zendesk_ticket for the team": (
+        lambda a, e: a.send_to_zendesk_ticket("hi", TICKET, internal=True),
+        ops.PostMessage(to=TICKET, message=MessageRef(text="hi"), is_internal=True),
+    ),
     "send_to_zendesk_ticket": (
         lambda a, e: a.send_to_zendesk_ticket("hi", TICKET),
         ops.PostMessage(to=TICKET, message=MessageRef(text="hi")),
@@ -422,6 +430,14 @@ MISTAKES: dict[str, tuple[Callable[[Agent, Event], Any], str]] = {
     "ticket tags as text": (
         lambda a, e: a.create_zendesk_ticket(e.conversation, "urgent"),
         r"\(tags=...\) takes a list",
+    ),
+    "follow up the wrong thing": (
+        lambda a, e: a.create_zendesk_ticket(e.conversation, follow_up_of="7"),
+        r"\(follow_up_of=...\) takes a ZendeskTicket",
+    ),
+    "an internal that is a text": (
+        lambda a, e: a.send_to_zendesk_ticket("hi", TICKET, internal="no"),
+        r"\(internal=...\) takes True or False",
     ),
     "ticket title": (lambda a, e: a.create_zendesk_ticket(e.conversation, title=7), r"\(title=...\) takes a text"),
     "status": (

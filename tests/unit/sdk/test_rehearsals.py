@@ -349,6 +349,36 @@ def test_a_ticket_that_is_not_there_is_rejected() -> None:
         Rehearsal(updates).say("?")
 
 
+def test_a_comment_for_the_team_is_told_apart() -> None:
+    @handler
+    def comments(agent: Agent, event: Event) -> None:
+        ticket = agent.create_zendesk_ticket(event.conversation)
+        agent.send_to_zendesk_ticket("for you", ticket)
+        agent.send_to_zendesk_ticket("between us", ticket, internal=True)
+
+    talk = Rehearsal(comments)
+    assert [(sent.text, sent.internal) for sent in talk.say("?")] == [("for you", False), ("between us", True)]
+    assert "zendesk_ticket (internal): between us" in talk.transcript()
+
+
+def test_a_closed_ticket_takes_no_changes_but_a_follow_up() -> None:
+    @handler
+    def follows(agent: Agent, event: Event) -> None:
+        first = agent.create_zendesk_ticket(event.conversation)
+        with pytest.raises(Rejected, match="not closed"):
+            agent.create_zendesk_ticket(event.conversation, follow_up_of=first)
+        agent.update_zendesk_ticket([], "closed", first)
+        with pytest.raises(Rejected, match="is closed"):
+            agent.send_to_zendesk_ticket("late", first)
+        second = agent.create_zendesk_ticket(event.conversation, follow_up_of=first)
+        agent.send_to_zendesk_ticket("on time", second)
+
+    talk = Rehearsal(follows)
+    assert [sent.text for sent in talk.say("?")] == ["on time"]
+    first, second = talk.tickets
+    assert talk.tickets[second].follow_up_of == first
+
+
 def test_a_copy_brings_what_is_not_there_yet() -> None:
     @handler
     def copies(agent: Agent, event: Event) -> None:

@@ -44,12 +44,13 @@ METHODS: dict[str, Signature] = {
 WAITING = {"blocks": None, "block_until_button_clicked": False, "timeout": None, "allowed_users": None}
 
 EXTRAS: dict[str, dict[str, Any]] = {
-    "create_zendesk_ticket": {"domain": None},
+    "create_zendesk_ticket": {"domain": None, "follow_up_of": None},
     "listen": {"timeout": None, "on_timeout": None},
     "send_to_admin_console": WAITING,
     "send_to_chat_widget": WAITING,
     "send_to_discord_thread": WAITING,
     "send_to_slack_thread": {"timeout": None, "allowed_users": None},
+    "send_to_zendesk_ticket": {"internal": False},
 }
 """What a method takes beyond that: keyword-only, or after everything else, and always with a default."""
 

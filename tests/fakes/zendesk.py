@@ -1,0 +1,935 @@
+"""Zendesk, as far as the engine sees it: tickets, comments, audits, users, files, webhooks and triggers over real HTTP.
+
+Several accounts live on one port, each under the path `/{subdomain}`. It keeps state, checks credentials and signs its
+webhooks, and refuses what Zendesk refuses. On request it misbehaves: see `ZendeskStandIn.next` and `webhooks`.
+
+    fake = await ZendeskStandIn.start()
+    acme = fake.account("acme")
+    ticket = acme.open("ada@example.com", "Printer", "It smokes.")   # a customer writes in
+    acme.say(ticket, "bob@acme.example", "Unplug it!")               # an agent of the team answers
+    acme.comments(ticket)                                            # what the ticket shows now
+    fake.next("PUT", "/tickets/", lose_reply=True)                   # writes, then hangs up
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, Self
+from urllib.parse import quote
+
+import aiohttp
+from aiohttp import web
+
+LONGEST_COMMENT = 65_535
+MOST_COMMENTS = 5_000
+STATUSES = ("new", "open", "pending", "hold", "solved", "closed")
+_PLACEHOLDER = re.compile(r"(\\?)\{\{\s*([a-z_.]+)\s*\}\}")
+_BLACK = "▇"
+
+Webhooks = Literal["deliver", "drop", "twice", "hold"]
+
+
+@dataclass
+class Misbehaviour:
+    """What the next matching call meets instead of an answer."""
+
+    method: str
+    path: str
+    status: int = 0
+    retry_after: float | None = None
+    lose_reply: bool = False
+    slow: float = 0.0
+    times: int = 1
+    body: dict[str, Any] | None = None
+    meanwhile: Callable[[], object] | None = None
+
+
+@dataclass
+class Call:
+    """A request that arrived."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Delivery:
+    """An attempt to deliver a webhook, and what it was answered; 0 where nobody answered."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    status: int = 0
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        super().__init__(body)
+        self.status = status
+        self.body = body
+
+
+def _invalid(**details: str) -> _RefusedError:
+    problems = {name: [{"description": text, "error": "InvalidValue"}] for name, text in details.items()}
+    return _RefusedError(
+        422, {"error": "RecordInvalid", "description": "Record validation errors", "details": problems}
+    )
+
+
+@dataclass
+class ZendeskAccount:
+    """One account. People are named by their e-mail address; tickets by their number."""
+
+    fake: "ZendeskStandIn"
+    subdomain: str
+    email: str = "bot@engine.example"
+    api_token: str = "token-of-acme"
+    oauth_token: str = "oauth-of-acme"
+    users: dict[int, dict[str, Any]] = field(default_factory=dict)
+    tickets: dict[int, dict[str, Any]] = field(default_factory=dict)
+    audits: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    webhooks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    triggers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    uploads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[int, tuple[dict[str, Any], bytes]] = field(default_factory=dict)
+    remembered: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
+    may_redact: bool = True
+    may_make_users: bool = True
+    export_lag: timedelta = timedelta(minutes=1)
+    skew: timedelta = timedelta()
+    bot_role: str = "admin"
+
+    def __post_init__(self) -> None:
+        self.bot_id = self.user(self.email, name="Support Bot", role=self.bot_role)
+
+    # People and their doings: what happens in Zendesk while the engine looks on
+
+    def user(self, email: str, *, name: str = "", role: str = "end-user", **more: Any) -> int:
+        """The id of a person; made on first sight."""
+        for id, known in self.users.items():
+            if email and known.get("email") == email:
+                return id
+        id = self.fake.number()
+        shown = name or email.partition("@")[0].title()
+        self.users[id] = {"id": id, "name": shown, "role": role, "active": True, "verified": True, **more}
+        if email:
+            self.users[id]["email"] = email
+        return id
+
+    def agent(self, email: str, name: str = "") -> int:
+        """The id of a member of the support team."""
+        return self.user(email, name=name, role="agent")
+
+    def open(self, email: str, subject: str, text: str, **fields: Any) -> int:
+        """A customer opens a ticket. Returns its number."""
+        author = self.user(email)
+        ticket = self._new_ticket(author, author, subject, fields)
+        self._change(ticket, author, {"comment": {"body": text, "public": True}}, via="web", is_new=True)
+        return int(ticket["id"])
+
+    def say(
+        self,
+        ticket: int,
+        email: str,
+        text: str,
+        *,
+        public: bool = True,
+        status: str | None = None,
+        files: dict[str, bytes] | None = None,
+        via: str = "web",
+    ) -> int:
+        """Somebody comments. Returns the number of the comment."""
+        author = self.user(email)
+        uploads = [self._keep_file(name, "application/octet-stream", data) for name, data in (files or {}).items()]
+        comment: dict[str, Any] = {"body": text, "public": public, "author_id": author, "uploads": uploads}
+        fields: dict[str, Any] = {"comment": comment}
+        before = self.tickets[ticket]["status"]
+        if status is not None:
+            fields["status"] = status
+        elif self.users[author]["role"] == "end-user" and before in ("pending", "hold", "solved"):
+            fields["status"] = "open"
+        audit = self._change(self.tickets[ticket], author, fields, via=via)
+        return int(next(event["id"] for event in audit["events"] if event["type"] == "Comment"))
+
+    def set_status(self, ticket: int, email: str, status: str) -> None:
+        """Somebody sets a ticket's status."""
+        self._change(self.tickets[ticket], self.user(email), {"status": status}, via="web")
+
+    def tag(self, ticket: int, email: str, *tags: str) -> None:
+        """Somebody adds tags."""
+        every = sorted({*self.tickets[ticket]["tags"], *tags})
+        self._change(self.tickets[ticket], self.user(email), {"tags": every}, via="web")
+
+    def age(self, by: timedelta) -> None:
+        """Lets time pass: what was done so far was done that much earlier."""
+        for ticket in self.tickets.values():
+            for name in ("created_at", "updated_at"):
+                ticket[name] = _stamp(datetime.fromisoformat(ticket[name]) - by)
+            for audit in self.audits[ticket["id"]]:
+                audit["created_at"] = _stamp(datetime.fromisoformat(audit["created_at"]) - by)
+
+    # What there is
+
+    def comments(self, ticket: int) -> list[dict[str, Any]]:
+        """The comments of a ticket, oldest first."""
+        return [
+            {**event, "created_at": audit["created_at"], "metadata": audit["metadata"]}
+            for audit in self.audits[ticket]
+            for event in audit["events"]
+            if event["type"] == "Comment"
+        ]
+
+    def texts(self, ticket: int) -> list[str]:
+        """What the comments of a ticket say, without mark-up."""
+        return [str(comment["plain_body"]) for comment in self.comments(ticket)]
+
+    def forget_keys(self) -> None:
+        """Two hours pass for idempotency keys."""
+        self.remembered.clear()
+
+    def secret_of(self, webhook_id: str) -> str:
+        """The signing secret of a webhook."""
+        return hashlib.sha256(f"secret {self.subdomain} {webhook_id}".encode()).hexdigest()
+
+    # Changes
+
+    def _new_ticket(self, requester: int, submitter: int, subject: str, fields: dict[str, Any]) -> dict[str, Any]:
+        id = self.fake.number()
+        at = _stamp(self._now())
+        ticket = {
+            "id": id,
+            "url": f"{self._api}/tickets/{id}.json",
+            "subject": self._expand(subject, id),
+            "raw_subject": subject,
+            "status": fields.get("status", "new"),
+            "tags": sorted(set(fields.get("tags", []))),
+            "requester_id": requester,
+            "submitter_id": submitter,
+            "created_at": at,
+            "updated_at": at,
+            "is_public": True,
+            "via": {"channel": "api", "source": {"from": {}, "to": {}}},
+            "custom_fields": [],
+            "collaborator_ids": [],
+            "followup_ids": [],
+        }
+        if fields.get("external_id"):
+            ticket["external_id"] = str(fields["external_id"])
+        self.tickets[id], self.audits[id] = ticket, []
+        return ticket
+
+    def _change(
+        self, ticket: dict[str, Any], who: int, fields: dict[str, Any], *, via: str = "api", is_new: bool = False
+    ) -> dict[str, Any]:
+        if ticket["status"] == "closed" and not is_new:
+            raise _invalid(status="Status: closed prevents ticket update")
+        events: list[dict[str, Any]] = []
+        status = fields.get("status")
+        if status is not None and status not in STATUSES:
+            raise _invalid(status=f"Status: {status} is not a valid value")
+        if fields.get("comment"):
+            events.append(self._comment(ticket, who, fields["comment"]))
+        for name in ("status", "tags", "subject"):
+            if name in fields and fields[name] != ticket[name]:
+                value = fields[name] if name != "tags" else sorted(set(fields["tags"]))
+                before = ticket[name]
+                ticket[name] = value
+                shown = " ".join(value) if name == "tags" else value
+                events.append(
+                    {
+                        "id": self.fake.number(),
+                        "type": "Change",
+                        "field_name": name,
+                        "value": shown,
+                        "previous_value": " ".join(before) if name == "tags" else before,
+                    }
+                )
+        ticket["updated_at"] = _stamp(self._now())
+        audit = {
+            "id": self.fake.number(),
+            "ticket_id": ticket["id"],
+            "author_id": who,
+            "created_at": ticket["updated_at"],
+            "events": events,
+            "metadata": {"system": {"client": "stand-in"}, "custom": dict(fields.get("metadata") or {})},
+            "via": {"channel": via, "source": {"from": {}, "to": {}}},
+        }
+        self.audits[ticket["id"]].append(audit)
+        self._run_triggers(ticket, audit, is_new)
+        return audit
+
+    def _comment(self, ticket: dict[str, Any], who: int, comment: dict[str, Any]) -> dict[str, Any]:
+        if len(self.comments(ticket["id"])) >= MOST_COMMENTS:
+            raise _invalid(comment="Comment: the ticket has reached the limit of 5000 comments")
+        if "html_body" in comment:
+            html = str(comment["html_body"])
+        else:  # mark-up in `body` is stripped, blank lines and spaces collapse
+            body = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", str(comment.get("body") or "")))
+            html = f"<p>{_escaped(body)}</p>"
+        if not _text(html).strip() and not comment.get("uploads"):
+            raise _invalid(comment="Comment: cannot be blank")
+        html = html.encode()[:LONGEST_COMMENT].decode(errors="ignore")  # silently
+        html = self._expand(html, ticket["id"])
+        earlier = self.comments(ticket["id"])
+        is_public = comment.get("public", earlier[0]["public"] if earlier else True)
+        attachments = []
+        for token in comment.get("uploads") or []:
+            if token not in self.uploads:
+                raise _invalid(uploads="Upload token is invalid or expired")
+            attachments.append(self.uploads.pop(token))
+        return {
+            "id": self.fake.number(),
+            "type": "Comment",
+            "author_id": int(comment.get("author_id") or who),
+            "body": _text(html),
+            "html_body": f'<div class="zd-comment" dir="auto">{html}</div>',
+            "plain_body": _text(html),
+            "public": bool(is_public),
+            "attachments": attachments,
+        }
+
+    def _expand(self, text: str, ticket_id: int) -> str:
+        def value(found: re.Match[str]) -> str:
+            if found[1]:
+                return found[0][1:]
+            return str(self._placeholders(ticket_id).get(found[2], ""))
+
+        return _PLACEHOLDER.sub(value, text)
+
+    def _placeholders(self, ticket_id: int) -> dict[str, Any]:
+        ticket = self.tickets.get(ticket_id, {})
+        requester = self.users.get(ticket.get("requester_id", 0), {})
+        return {
+            "ticket.id": ticket_id,
+            "ticket.status": str(ticket.get("status", "")).title(),
+            "ticket.tags": " ".join(ticket.get("tags", [])),
+            "ticket.requester.email": requester.get("email", ""),
+            "ticket.requester.name": requester.get("name", ""),
+            "ticket.external_id": ticket.get("external_id", ""),
+        }
+
+    def _keep_file(self, name: str, mimetype: str, data: bytes) -> str:
+        id = self.fake.number()
+        attachment = {
+            "id": id,
+            "file_name": name,
+            "content_type": mimetype,
+            "size": len(data),
+            "content_url": f"https://{self.subdomain}.zendesk.com/attachments/token/t{id}/?name={quote(name)}",
+            "inline": False,
+        }
+        self.files[id] = (attachment, data)
+        token = f"upload-{id}"
+        self.uploads[token] = attachment
+        return token
+
+    # Triggers and webhooks
+
+    def _run_triggers(self, ticket: dict[str, Any], audit: dict[str, Any], is_new: bool) -> None:
+        for trigger in self.triggers.values():
+            if not trigger.get("active", True) or not _holds(trigger["conditions"], ticket, audit, is_new):
+                continue
+            for action in trigger["actions"]:
+                if action["field"] == "notification_webhook":
+                    webhook_id, template = action["value"]
+                    hook = self.webhooks.get(webhook_id)
+                    if hook is not None and hook["status"] == "active":
+                        body = self._expand(template, ticket["id"]).encode()
+                        self.fake.deliver(self, hook, body)
+
+    def signed(self, body: bytes, secret: str, at: datetime | None = None, invocation: str = "") -> dict[str, str]:
+        """The headers of a webhook, as Zendesk signs it."""
+        stamp = _stamp(at or datetime.now(UTC))
+        digest = hmac.new(secret.encode(), stamp.encode() + body, hashlib.sha256).digest()
+        return {
+            "Content-Type": "application/json",
+            "User-Agent": "Zendesk Webhook",
+            "X-Zendesk-Account-Id": "123456",
+            "X-Zendesk-Webhook-Id": "01",
+            "X-Zendesk-Webhook-Invocation-Id": invocation or f"inv-{self.fake.number()}",
+            "X-Zendesk-Webhook-Signature-Timestamp": stamp,
+            "X-Zendesk-Webhook-Signature": base64.b64encode(digest).decode(),
+        }
+
+    @property
+    def _api(self) -> str:
+        return f"https://{self.subdomain}.zendesk.com/api/v2"
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + self.skew
+
+
+class ZendeskStandIn:
+    """The server. `url_template` is what the engine's setting for Zendesk's address is to be."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, ZendeskAccount] = {}
+        self.calls: list[Call] = []
+        self.deliveries: list[Delivery] = []
+        self.held: list[tuple[ZendeskAccount, dict[str, Any], bytes]] = []
+        self.webhooks: Webhooks = "deliver"
+        self.port = 0
+        self._numbers = 100
+        self._planned: list[Misbehaviour] = []
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._runner: web.AppRunner | None = None
+        self._http: aiohttp.ClientSession | None = None
+
+    @classmethod
+    async def start(cls) -> Self:
+        """Starts one on a free port of the loopback address."""
+        fake = cls()
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/{subdomain}/{path:.*}", fake._serve)
+        fake._runner = web.AppRunner(app, access_log=None)
+        await fake._runner.setup()
+        await web.TCPSite(fake._runner, "127.0.0.1", 0).start()
+        fake.port = fake._runner.addresses[0][1]
+        fake._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=12))
+        return fake
+
+    async def stop(self) -> None:
+        """Stops it; webhooks under way are given up."""
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        if self._http is not None:
+            await self._http.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def url_template(self) -> str:
+        return f"http://127.0.0.1:{self.port}/{{subdomain}}"
+
+    def account(self, subdomain: str = "acme") -> ZendeskAccount:
+        """An account; made on first sight, with tokens of its own."""
+        if subdomain not in self.accounts:
+            tokens = {"api_token": f"token-of-{subdomain}", "oauth_token": f"oauth-of-{subdomain}"}
+            self.accounts[subdomain] = ZendeskAccount(self, subdomain, **tokens)
+        return self.accounts[subdomain]
+
+    def next(
+        self,
+        method: str,
+        path: str,
+        *,
+        status: int = 0,
+        retry_after: float | None = None,
+        lose_reply: bool = False,
+        slow: float = 0.0,
+        times: int = 1,
+        body: dict[str, Any] | None = None,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> None:
+        """The next `times` calls of `method` whose path contains `path` misbehave.
+
+        Args:
+            status: Answer with this status, and do nothing. A 429 carries `retry_after`.
+            lose_reply: Do it, and hang up without an answer.
+            slow: Wait so many seconds first.
+            body: The body that goes with `status`.
+            meanwhile: Called before the call is looked at: what somebody else does at the same moment.
+        """
+        self._planned.append(Misbehaviour(method, path, status, retry_after, lose_reply, slow, times, body, meanwhile))
+
+    def number(self) -> int:
+        """A number that nothing else has."""
+        self._numbers += 1
+        return self._numbers
+
+    def count(self, method: str, path: str) -> int:
+        """How many calls of that kind arrived."""
+        return sum(1 for call in self.calls if call.method == method and path in call.path)
+
+    def deliver(self, account: ZendeskAccount, hook: dict[str, Any], body: bytes) -> None:
+        """Delivers a webhook as `webhooks` says."""
+        if self.webhooks == "drop":
+            return
+        if self.webhooks == "hold":
+            self.held.append((account, hook, body))
+            return
+        for _ in range(2 if self.webhooks == "twice" else 1):
+            job = asyncio.get_running_loop().create_task(self._deliver(account, hook, body))
+            self._jobs.add(job)
+            job.add_done_callback(self._jobs.discard)
+
+    def release(self, *, backwards: bool = False) -> None:
+        """Delivers what was held, in order or backwards."""
+        held, self.held, self.webhooks = self.held, [], "deliver"
+        for account, hook, body in reversed(held) if backwards else held:
+            self.deliver(account, hook, body)
+
+    async def settled(self) -> None:
+        """Waits until no webhook is under way."""
+        while self._jobs:
+            await asyncio.wait(set(self._jobs))
+
+    async def _deliver(self, account: ZendeskAccount, hook: dict[str, Any], body: bytes) -> None:
+        """A timeout is tried again up to 5 times, a 409 up to 3, a 429 or 503 where it says when; nothing else is."""
+        timeouts = conflicts = waits = 0
+        invocation = f"inv-{self.number()}"
+        assert self._http is not None
+        while True:
+            headers = account.signed(body, account.secret_of(hook["id"]), invocation=invocation)
+            attempt = Delivery(hook["endpoint"], headers, body)
+            self.deliveries.append(attempt)
+            try:
+                async with self._http.post(hook["endpoint"], data=body, headers=headers) as response:
+                    attempt.status = response.status
+                    pause = response.headers.get("Retry-After", "")
+            except (TimeoutError, aiohttp.ClientError):
+                timeouts += 1
+                if timeouts > 5:
+                    return
+                await asyncio.sleep(0.05)
+                continue
+            if attempt.status == 409 and conflicts < 3:
+                conflicts += 1
+                await asyncio.sleep(0.05)
+            elif attempt.status in (429, 503) and pause.isdecimal() and int(pause) < 60 and waits < 5:
+                waits += 1
+                await asyncio.sleep(min(int(pause), 0.2))
+            else:
+                return
+
+    # The API
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        path = request.match_info["path"]
+        is_json = request.content_type == "application/json"
+        try:
+            body = json.loads(raw) if raw and is_json else None
+        except ValueError:
+            return web.json_response(
+                {"error": "Unprocessable Entity", "message": "Server could not parse JSON"}, status=422
+            )
+        self.calls.append(Call(request.method, request.path, dict(request.headers), body))
+        plan = self._plan(request)
+        if plan is not None and plan.slow:
+            await asyncio.sleep(plan.slow)
+        if plan is not None and plan.meanwhile is not None:
+            plan.meanwhile()
+        if plan is not None and plan.status:
+            headers = {} if plan.retry_after is None else {"Retry-After": f"{plan.retry_after:g}"}
+            said = plan.body or {"error": "TooManyRequests" if plan.status == 429 else "InternalError"}
+            return web.json_response(said, status=plan.status, headers=headers)
+        try:
+            answer = self._answer(request, path, body, raw)
+        except _RefusedError as refusal:
+            answer = web.json_response(refusal.body, status=refusal.status)
+        if plan is not None and plan.lose_reply:
+            assert request.transport is not None
+            request.transport.abort()
+        return answer
+
+    def _plan(self, request: web.Request) -> Misbehaviour | None:
+        for plan in self._planned:
+            if plan.times > 0 and plan.method == request.method and plan.path in request.path:
+                plan.times -= 1
+                return plan
+        return None
+
+    def _answer(self, request: web.Request, path: str, body: Any, raw: bytes) -> web.Response:
+        account = self.accounts.get(request.match_info["subdomain"])
+        if account is None:
+            raise _RefusedError(404, {"error": {"title": "No help desk at that address", "message": "..."}})
+        if path.startswith("attachments/token/"):
+            return _file(account, path)
+        _check_credentials(account, request)
+        what = path.removeprefix("api/v2/")
+        for method, pattern, handler in _ROUTES:
+            found = re.fullmatch(pattern, what)
+            if found and method == request.method:
+                return handler(account, _Asked(request, body, raw, found.groups()))
+        raise _RefusedError(404, {"error": "InvalidEndpoint", "description": "Not found"})
+
+
+@dataclass
+class _Asked:
+    request: web.Request
+    body: Any
+    raw: bytes
+    parts: tuple[str, ...]
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(self.request.query)
+
+
+def _check_credentials(account: ZendeskAccount, request: web.Request) -> None:
+    given = request.headers.get("Authorization", "")
+    basic = base64.b64encode(f"{account.email}/token:{account.api_token}".encode()).decode()
+    allowed = [
+        f"Basic {basic}" if account.api_token else "",
+        f"Bearer {account.oauth_token}" if account.oauth_token else "",
+    ]
+    if not given or given not in allowed:
+        raise _RefusedError(401, {"error": "Couldn't authenticate you"})
+
+
+def _ok(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response(body, status=status, headers=headers)
+
+
+def _ticket(account: ZendeskAccount, id: str) -> dict[str, Any]:
+    if not id.isdecimal() or int(id) not in account.tickets:
+        raise _RefusedError(404, {"error": "RecordNotFound", "description": "Not found"})
+    return account.tickets[int(id)]
+
+
+def _me(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    return _ok({"user": account.users[account.bot_id]})
+
+
+def _make_user(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    if not account.may_make_users:
+        raise _RefusedError(403, {"error": "Forbidden", "description": "You do not have access to this page"})
+    wanted = dict(asked.body["user"])
+    wanted.pop("skip_verify_email", None)
+    for id, user in account.users.items():
+        same_id = wanted.get("external_id") and user.get("external_id") == wanted["external_id"]
+        if same_id or (wanted.get("email") and user.get("email") == wanted["email"]):
+            user.update({name: value for name, value in wanted.items() if value is not None})
+            return _ok({"user": account.users[id]})
+    if not wanted.get("name"):
+        raise _invalid(name="Name: is too short (minimum one character)")
+    id = account.user(wanted.pop("email", ""), **wanted)
+    return _ok({"user": account.users[id]}, 201)
+
+
+def _create_ticket(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    key = asked.request.headers.get("Idempotency-Key")
+    same = hashlib.sha256(asked.raw).hexdigest()
+    if key and key in account.remembered:
+        before, answer = account.remembered[key]
+        if before != same:
+            raise _RefusedError(
+                400, {"error": "IdempotentRequestError", "description": "Parameters differ from the first request"}
+            )
+        return _ok(answer, 201, {"x-idempotency-lookup": "hit"})
+    if key and len(key) > 255:
+        raise _RefusedError(400, {"error": "IdempotentRequestError", "description": "The key is too long"})
+    fields = dict(asked.body["ticket"])
+    if not fields.get("comment"):
+        raise _invalid(base="Description: cannot be blank")
+    source = fields.get("via_followup_source_id")
+    if source is not None and account.tickets.get(int(source), {}).get("status") != "closed":
+        raise _invalid(via_followup_source_id="Followup source: is not closed")
+    requester = int(fields.get("requester_id") or account.bot_id)
+    if requester not in account.users:
+        raise _invalid(requester="Requester: is not a valid user")
+    submitter = int(fields.get("submitter_id") or requester)
+    ticket = account._new_ticket(requester, submitter, str(fields.get("subject") or ""), fields)
+    try:
+        wanted = {"comment": fields["comment"], "metadata": fields.get("metadata")}
+        audit = account._change(ticket, submitter, wanted, is_new=True)
+    except _RefusedError:
+        del account.tickets[ticket["id"]], account.audits[ticket["id"]]
+        raise
+    if source is not None:
+        account.tickets[int(source)]["followup_ids"].append(ticket["id"])
+    answer = {"ticket": dict(ticket), "audit": audit}
+    if key:
+        account.remembered[key] = (same, answer)
+    return _ok(answer, 201, {"x-idempotency-lookup": "miss"} if key else None)
+
+
+def _check_stamp(ticket: dict[str, Any], fields: dict[str, Any]) -> None:
+    if fields.get("safe_update") and fields.get("updated_stamp") != ticket["updated_at"]:  # "false" counts as true
+        raise _RefusedError(
+            409,
+            {"error": "UpdateConflict", "description": "Safe Update prevented the update due to outdated ticket data"},
+        )
+
+
+def _update_ticket(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    ticket, fields = _ticket(account, asked.parts[0]), dict(asked.body["ticket"])
+    _check_stamp(ticket, fields)
+    audit = account._change(ticket, account.bot_id, fields)
+    return _ok({"ticket": dict(ticket), "audit": audit})
+
+
+def _add_tags(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    ticket = _ticket(account, asked.parts[0])
+    _check_stamp(ticket, asked.body)
+    wanted = [tag.strip().lower().replace(" ", "_") for tag in asked.body["tags"]]
+    account._change(ticket, account.bot_id, {"tags": sorted({*ticket["tags"], *wanted})})
+    return _ok({"tags": ticket["tags"]})
+
+
+def _list_tickets(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    wanted = asked.query.get("external_id")
+    found = [t for t in account.tickets.values() if wanted is None or t.get("external_id") == wanted]
+    return _ok({"tickets": found, "count": len(found), "next_page": None, "previous_page": None})
+
+
+def _paged(account: ZendeskAccount, asked: _Asked, name: str, items: list[Any]) -> dict[str, Any]:
+    size = min(int(asked.query.get("page[size]", 100)), 100)
+    start = int(asked.query.get("page[after]", 0))
+    more = start + size < len(items)
+    path = asked.request.match_info["path"]
+    address = f"https://{account.subdomain}.zendesk.com/{path}?page%5Bsize%5D={size}&page%5Bafter%5D={start + size}"
+    if "include" in asked.query:
+        address += f"&include={asked.query['include']}"
+    return {
+        name: items[start : start + size],
+        "meta": {"has_more": more, "after_cursor": str(start + size) if more else None},
+        "links": {"next": address if more else None, "prev": None},
+    }
+
+
+def _list_audits(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    ticket = _ticket(account, asked.parts[0])
+    page = _paged(account, asked, "audits", account.audits[ticket["id"]])
+    if "users" in asked.query.get("include", ""):
+        people = {audit["author_id"] for audit in page["audits"]}
+        people |= {e["author_id"] for audit in page["audits"] for e in audit["events"] if "author_id" in e}
+        page["users"] = [account.users[id] for id in sorted(people)]
+    return _ok(page)
+
+
+def _list_comments(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    ticket = _ticket(account, asked.parts[0])
+    return _ok(_paged(account, asked, "comments", account.comments(ticket["id"])))
+
+
+def _redact(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    if not account.may_redact:
+        raise _RefusedError(403, {"error": "Forbidden", "description": "You do not have access to this page"})
+    ticket = _ticket(account, str(asked.body["ticket_id"]))
+    if ticket["status"] == "closed":
+        raise _invalid(base="Ticket: is closed")
+    for audit in account.audits[ticket["id"]]:
+        for event in audit["events"]:
+            if event["type"] == "Comment" and event["id"] == int(asked.parts[0]):
+                black = re.sub(
+                    r"<redact>(.*?)</redact>",
+                    lambda found: re.sub(r"\S", _BLACK, found[1]),
+                    asked.body["html_body"],
+                    flags=re.S,
+                ).replace(" redact>", ">")
+                event["html_body"] = black
+                event["body"] = event["plain_body"] = _text(black)
+                ticket["updated_at"] = _stamp(account._now())
+                shown = {**event, "created_at": audit["created_at"]}
+                return _ok({"comment": shown})
+    raise _RefusedError(404, {"error": "RecordNotFound", "description": "Not found"})
+
+
+def _redact_file(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    if not account.may_redact:
+        raise _RefusedError(403, {"error": "Forbidden", "description": "You do not have access to this page"})
+    attachment, _ = account.files[int(asked.parts[2])]
+    attachment.update(file_name="redacted.txt", size=1)
+    account.files[int(asked.parts[2])] = (attachment, b" ")
+    return _ok({"attachment": attachment})
+
+
+def _upload(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    name = asked.query.get("filename")
+    if not name:
+        raise _invalid(filename="Filename: cannot be blank")
+    if len(asked.raw) > 50 * 1024 * 1024:
+        raise _RefusedError(422, {"error": "AttachmentTooLarge", "description": "Attachment is too large"})
+    token = account._keep_file(name, asked.request.content_type, asked.raw)
+    attachment = account.uploads[token]
+    return _ok({"upload": {"token": token, "attachment": attachment, "attachments": [attachment]}}, 201)
+
+
+def _show_attachment(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    if int(asked.parts[0]) not in account.files:
+        raise _RefusedError(404, {"error": "RecordNotFound", "description": "Not found"})
+    return _ok({"attachment": account.files[int(asked.parts[0])][0]})
+
+
+def _file(account: ZendeskAccount, path: str) -> web.Response:
+    found = re.match(r"attachments/token/t(\d+)/", path)
+    if not found or int(found[1]) not in account.files:
+        raise _RefusedError(404, {"error": "RecordNotFound"})
+    attachment, data = account.files[int(found[1])]
+    return web.Response(body=data, content_type=attachment["content_type"])
+
+
+def _export(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    if account.users[account.bot_id]["role"] != "admin":
+        raise _RefusedError(403, {"error": "Forbidden", "description": "You do not have access to this page"})
+    cursor = asked.query.get("cursor")
+    if cursor is None and "start_time" not in asked.query:
+        raise _RefusedError(400, {"error": "StartTimeMissing", "description": "Missing start_time or cursor"})
+    position = base64.b64decode(cursor).decode() if cursor else f"{asked.query['start_time']}.0"
+    seconds, _, last = position.partition(".")
+    until = account._now() - account.export_lag
+    changed = sorted(
+        (int(datetime.fromisoformat(t["updated_at"]).timestamp()), t["id"], t)
+        for t in account.tickets.values()
+        if datetime.fromisoformat(t["updated_at"]) <= until
+    )
+    fresh = (
+        [row for row in changed if row[:2] > (int(seconds), int(last))]
+        if cursor
+        else [row for row in changed if row[0] >= int(seconds)]
+    )
+    size = int(asked.query.get("per_page", 1000))
+    page = fresh[:size]
+    after = base64.b64encode(f"{page[-1][0]}.{page[-1][1]}".encode()).decode() if page else cursor
+    if after is None:
+        after = base64.b64encode(position.encode()).decode()
+    return _ok(
+        {
+            "tickets": [row[2] for row in page],
+            "after_cursor": after,
+            "after_url": f"{account._api}/incremental/tickets/cursor.json?cursor={quote(after)}",
+            "before_cursor": None,
+            "before_url": None,
+            "end_of_stream": len(fresh) <= size,
+        }
+    )
+
+
+def _list_webhooks(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    wanted = asked.query.get("filter[name_contains]", "")
+    found = [hook for hook in account.webhooks.values() if wanted in hook["name"]]
+    return _ok(_paged(account, asked, "webhooks", found))
+
+
+def _make_webhook(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    if account.users[account.bot_id]["role"] != "admin":
+        raise _RefusedError(403, {"errors": [{"code": "Forbidden", "title": "Forbidden"}]})
+    wanted = dict(asked.body["webhook"])
+    for name in ("endpoint", "http_method", "name", "request_format", "status"):
+        if not wanted.get(name):
+            raise _RefusedError(400, {"errors": [{"code": "InvalidWebhook", "title": f"{name} is missing"}]})
+    id = f"01HOOK{account.fake.number()}"
+    account.webhooks[id] = {"id": id, "subscriptions": [], **wanted}
+    return _ok({"webhook": account.webhooks[id]}, 201)
+
+
+def _change_webhook(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    if asked.parts[0] not in account.webhooks:
+        raise _RefusedError(404, {"errors": [{"code": "WebhookNotFound", "title": "Webhook not found"}]})
+    account.webhooks[asked.parts[0]].update(asked.body["webhook"])
+    return web.Response(status=204)
+
+
+def _delete_webhook(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    if any(asked.parts[0] in json.dumps(t["actions"]) for t in account.triggers.values()):
+        raise _RefusedError(409, {"errors": [{"code": "WebhookConnectedToTrigger", "title": "Webhook is in use"}]})
+    if account.webhooks.pop(asked.parts[0], None) is None:
+        raise _RefusedError(404, {"errors": [{"code": "WebhookNotFound", "title": "Webhook not found"}]})
+    return web.Response(status=204)
+
+
+def _show_secret(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    if asked.parts[0] not in account.webhooks:
+        raise _RefusedError(404, {"errors": [{"code": "WebhookNotFound", "title": "Webhook not found"}]})
+    return _ok({"signing_secret": {"algorithm": "SHA256", "secret": account.secret_of(asked.parts[0])}})
+
+
+def _list_triggers(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    return _ok(_paged(account, asked, "triggers", list(account.triggers.values())))
+
+
+def _checked_trigger(account: ZendeskAccount, asked: _Asked) -> dict[str, Any]:
+    wanted = dict(asked.body["trigger"])
+    for action in wanted.get("actions", []):
+        if action["field"] == "notification_webhook" and action["value"][0] not in account.webhooks:
+            raise _invalid(base="Webhook: does not exist")
+    return wanted
+
+
+def _make_trigger(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    wanted = _checked_trigger(account, asked)
+    if not wanted.get("conditions") or not wanted.get("actions") or not wanted.get("title"):
+        raise _invalid(base="Trigger: needs a title, conditions and actions")
+    id = account.fake.number()
+    account.triggers[id] = {"id": id, "active": True, "position": id, **wanted}
+    return _ok({"trigger": account.triggers[id]}, 201)
+
+
+def _change_trigger(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    if int(asked.parts[0]) not in account.triggers:
+        raise _RefusedError(404, {"error": "RecordNotFound", "description": "Not found"})
+    account.triggers[int(asked.parts[0])].update(_checked_trigger(account, asked))
+    return _ok({"trigger": account.triggers[int(asked.parts[0])]})
+
+
+def _delete_trigger(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    if account.triggers.pop(int(asked.parts[0]), None) is None:
+        raise _RefusedError(404, {"error": "RecordNotFound", "description": "Not found"})
+    return web.Response(status=204)
+
+
+_ROUTES: list[tuple[str, str, Callable[[ZendeskAccount, _Asked], web.Response]]] = [
+    ("GET", r"users/me\.json", _me),
+    ("POST", r"users/create_or_update\.json", _make_user),
+    ("POST", r"tickets\.json", _create_ticket),
+    ("GET", r"tickets\.json", _list_tickets),
+    ("GET", r"tickets/(\d+)\.json", lambda account, asked: _ok({"ticket": _ticket(account, asked.parts[0])})),
+    ("PUT", r"tickets/(\d+)\.json", _update_ticket),
+    ("PUT", r"tickets/(\d+)/tags\.json", _add_tags),
+    ("GET", r"tickets/(\d+)/audits\.json", _list_audits),
+    ("GET", r"tickets/(\d+)/comments\.json", _list_comments),
+    ("PUT", r"tickets/(\d+)/comments/(\d+)/attachments/(\d+)/redact\.json", _redact_file),
+    ("PUT", r"comment_redactions/(\d+)\.json", _redact),
+    ("POST", r"uploads\.json", _upload),
+    ("GET", r"attachments/(\d+)\.json", _show_attachment),
+    ("GET", r"incremental/tickets/cursor\.json", _export),
+    ("GET", r"webhooks", _list_webhooks),
+    ("POST", r"webhooks", _make_webhook),
+    ("PATCH", r"webhooks/(\w+)", _change_webhook),
+    ("DELETE", r"webhooks/(\w+)", _delete_webhook),
+    ("GET", r"webhooks/(\w+)/signing_secret", _show_secret),
+    ("GET", r"triggers\.json", _list_triggers),
+    ("POST", r"triggers\.json", _make_trigger),
+    ("PUT", r"triggers/(\d+)\.json", _change_trigger),
+    ("DELETE", r"triggers/(\d+)\.json", _delete_trigger),
+]
+
+
+def _holds(conditions: dict[str, Any], ticket: dict[str, Any], audit: dict[str, Any], is_new: bool) -> bool:
+    def one(condition: dict[str, Any]) -> bool:
+        comments = [event for event in audit["events"] if event["type"] == "Comment"]
+        changed = {e["field_name"]: e["value"] for e in audit["events"] if e["type"] == "Change"}
+        match condition["field"], condition["operator"], condition.get("value"):
+            case "comment_is_public", "is", "not_relevant":
+                return bool(comments)
+            case "comment_is_public", "is", value:
+                return any(comment["public"] == (str(value) == "true") for comment in comments)
+            case "status", "value", value:
+                return changed.get("status") == value
+            case "status", "changed", _:
+                return "status" in changed
+            case "update_type", "is", value:
+                return (value == "Create") == is_new
+            case "current_tags", "includes", value:
+                return bool(set(str(value).split()) & set(ticket["tags"]))
+        raise _invalid(conditions=f"unknown condition {condition}")
+
+    every, some = conditions.get("all") or [], conditions.get("any") or []
+    return all(one(c) for c in every) and (not some or any(one(c) for c in some))
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _text(html: str) -> str:
+    lines = re.sub(r"</(p|li|pre|h\d|tr|div)>|<br ?/?>", "\n", html)
+    bare = re.sub(r"<[^>]*>", "", lines)
+    for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&#x27;", "'"), ("&amp;", "&")):
+        bare = bare.replace(entity, character)
+    return bare.strip()
