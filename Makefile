@@ -115,8 +115,8 @@ record-history: install-dev ## record the example workflows' histories under tes
 	$(BIN)/python -m tests.replay.record
 
 .PHONY: bench
-bench: install-dev ## measure a turn against a hand-written workflow (see docs/benchmarks.md)
-	$(BIN)/python -m benchmarks.turn
+bench: install-dev ## take the figures of docs/benchmarks.md (a quarter of an hour; PART=turn takes one part)
+	$(BIN)/python -m benchmarks $(PART)
 
 ##@ Documentation
 

@@ -2,6 +2,8 @@
 
 from runllm import Agent, ChatWidget, Event, WidgetListener, entrypoint
 
+BUTTONS = [{"type": "buttons", "buttons": [{"id": "yes", "text": "Yes"}]}]
+
 
 @entrypoint(listeners=[WidgetListener(domain="localhost")])
 def bench(agent: Agent, event: Event) -> None:

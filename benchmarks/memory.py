@@ -9,13 +9,14 @@ import asyncio
 import gc
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from benchmarks.by_hand import ByHand
+from benchmarks.figures import table
 from benchmarks.turn import message
 from gateways.wire import ACTIVITY_QUEUE, EVENT_SIGNAL, Call, Report, SessionStart, workflow_id, workflow_queue
 from runllm.bridge.messages import AnswerCategory, AssistantChatMessage
@@ -49,62 +50,77 @@ class Activities:
         return None
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """Bytes for each further session."""
-
-    idle: float
-    parked: float
-
-
 def resident() -> int:
     """Resident bytes of this process, after a collection."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def measure(client: Client, function: str, first: int, sizes: tuple[int, int] = SIZES) -> float:
-    """Resident bytes for each session between the two sizes, all of them cached."""
-    activities = Activities()
-    published = Published(function, function, Path(__file__).parent, BundleEntry(name=function, module="bench_handler", function=function))
+async def of_engine(client: Client, function: str, first: int, sizes: tuple[int, int]) -> float:
+    """Resident bytes for each session of the engine between the two sizes, all of them cached."""
+    entry = BundleEntry(name=function, module="bench_handler", function=function)
+    published = Published(function, function, Path(__file__).parent, entry)
     prepare(published)
+    worker = session_worker(client, published, versioned=False, max_cached_workflows=_MOST)
+    return await _slope(client, worker, function, workflow_queue(function), first, sizes)
+
+
+async def of_hand(client: Client, first: int, sizes: tuple[int, int]) -> float:
+    """The same of the hand-written workflow, in the SDK's own sandbox."""
+    worker = Worker(client, task_queue="by-hand", workflows=[ByHand], max_cached_workflows=_MOST)
+    return await _slope(client, worker, "ByHand", "by-hand", first, sizes)
+
+
+async def _slope(
+    client: Client, worker: Worker, workflow: str, queue: str, first: int, sizes: tuple[int, int]
+) -> float:
+    activities = Activities()
+    numbers = iter(range(first, first + sizes[1]))
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(session: int) -> None:
+        async with gate:
+            activities.rested[session] = asyncio.Event()
+            await client.start_workflow(
+                workflow,
+                SessionStart(session_id=session, published_name=workflow),
+                id=workflow_id(session),
+                task_queue=queue,
+                start_signal=EVENT_SIGNAL,
+                start_signal_args=[message(session, 0)],
+            )
+            await activities.rested[session].wait()
+
+    async def grow(count: int) -> int:
+        await asyncio.gather(*(one(next(numbers)) for _ in range(count)))
+        await asyncio.sleep(1.0)  # the last workflow tasks end
+        return resident()
+
     async with (
         Worker(client, task_queue=ACTIVITY_QUEUE, activities=[activities.answer, activities.post, activities.report]),
-        session_worker(client, published, versioned=False, max_cached_workflows=_MOST),
+        worker,
     ):
-        numbers = iter(range(first, first + sizes[1]))
-        gate = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(session: int) -> None:
-            async with gate:
-                activities.rested[session] = asyncio.Event()
-                await client.start_workflow(
-                    function,
-                    SessionStart(session_id=session, published_name=function),
-                    id=workflow_id(session),
-                    task_queue=workflow_queue(function),
-                    start_signal=EVENT_SIGNAL,
-                    start_signal_args=[message(session, 0)],
-                )
-                await activities.rested[session].wait()
-
-        async def grow(count: int) -> int:
-            await asyncio.gather(*(one(next(numbers)) for _ in range(count)))
-            await asyncio.sleep(1.0)  # the last workflow tasks end
-            return resident()
-
         small = await grow(sizes[0])
         large = await grow(sizes[1] - sizes[0])
-        return (large - small) / (sizes[1] - sizes[0])
+    return (large - small) / (sizes[1] - sizes[0])
 
 
-async def main(sessions: int) -> None:
-    """Prints the two figures."""
-    function = sys.argv[2] if len(sys.argv) > 2 else "bench"
+async def measure(sessions: int = SIZES[1] - SIZES[0]) -> str:
+    """The table."""
+    sizes = (SIZES[0], SIZES[0] + sessions)
     async with dev_server() as environment:
-        figure = await measure(environment.client, function, 1, (SIZES[0], SIZES[0] + sessions))
-    print(f"{function}: {figure / 1024:.1f} KB a session")
+        client = environment.client
+        idle = await of_engine(client, "bench", 1, sizes)
+        by_hand = await of_hand(client, 100_001, sizes)
+        parked = await of_engine(client, "parks", 200_001, sizes)
+    rows = [
+        ["that listens", f"{idle / 1024:.1f}", f"{by_hand / 1024:.1f}", f"{idle / by_hand:.2f}"],
+        ["whose handler is parked on a button", f"{parked / 1024:.1f}", "", ""],
+        ["what parking adds", f"{(parked - idle) / 1024:.1f}", "", ""],
+    ]
+    what = f"Resident memory for each of {sessions:,} more sessions in one process, after {SIZES[0]}:"
+    return f"{what}\n\n" + table(["KB for a cached session", "engine", "by hand", "ratio"], rows)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000))
+    print(asyncio.run(measure(*map(int, sys.argv[1:2]))))

@@ -8,8 +8,6 @@ on one dev server, so that a slow moment of the machine hits both. The figures t
 
 import asyncio
 import os
-import platform
-import resource
 import statistics
 import sys
 import time
@@ -23,6 +21,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
 from benchmarks.by_hand import ByHand
+from benchmarks.figures import cpu_of, median, own_cpu, ratio, table
 from gateways.wire import ACTIVITY_QUEUE, EVENT_SIGNAL, Call, Envelope, SessionStart, workflow_id, workflow_queue
 from runllm.bridge.messages import AnswerCategory, AssistantChatMessage, UserChatMessage
 from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, SurfaceType
@@ -84,18 +83,6 @@ def message(session: int, turn: int) -> Envelope:
     )  # fmt: skip
 
 
-def cpu_of(pid: int) -> float:
-    """Processor seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def own_cpu() -> float:
-    """Processor seconds of this process so far."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
 def server_pid(client: Client) -> int:
     """The dev server started by this process."""
     for entry in Path("/proc").iterdir():
@@ -137,8 +124,8 @@ async def one_round(side: Side, activities: Activities, numbers: list[int], serv
         await handle.terminate()
 
 
-async def main(rounds: int) -> None:
-    """Prints the table."""
+async def measure(rounds: int) -> str:
+    """The table."""
     activities = Activities()
     here = Path(__file__).parent
     published = Published("bench", "bench", here, BundleEntry(name="bench", module="bench_handler", function="bench"))
@@ -175,31 +162,30 @@ async def main(rounds: int) -> None:
                     await one_round(side, activities, list(range(first, first + SESSIONS)), server)
     for side in sides:
         side.costs.pop(0)  # the first round warms up
-    report(sides[0], sides[1], rounds)
+    return report(sides[0], sides[1], rounds)
 
 
-def report(engine: Side, by_hand: Side, rounds: int) -> None:
+def report(engine: Side, by_hand: Side, rounds: int) -> str:
     """Medians, and the median of the ratios round by round."""
-    what = f"{rounds} rounds of {SESSIONS} sessions with {TURNS} turns"
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {what}\n")
-    print("| a turn | engine | by hand | ratio |\n|---|---|---|---|")
-    rows: list[tuple[str, Callable[[Cost], float]]] = [
+    costs: list[tuple[str, Callable[[Cost], float]]] = [
         ("latency, ms", lambda cost: cost.latency),
         ("processor of the client, ms", lambda cost: cost.client_cpu),
         ("processor of the server, ms", lambda cost: cost.server_cpu),
         ("processor, both, ms", lambda cost: cost.client_cpu + cost.server_cpu),
     ]
-    for name, of in rows:
-        ours, theirs = [of(cost) for cost in engine.costs], [of(cost) for cost in by_hand.costs]
-        ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-        print(f"| {name} | {statistics.median(ours) * 1e3:.1f} | {statistics.median(theirs) * 1e3:.1f} | {ratio:.2f} |")
+    rows: list[list[str]] = []
+    for name, of in costs:
+        ours, theirs = [of(cost) * 1e3 for cost in engine.costs], [of(cost) * 1e3 for cost in by_hand.costs]
+        rows.append([name, f"{median(ours):.1f}", f"{median(theirs):.1f}", f"{ratio(ours, theirs):.2f}"])
     for name, ours, theirs in (
         ("history events", engine.history_events, by_hand.history_events),
         ("history bytes", engine.history_bytes, by_hand.history_bytes),
     ):
-        a, b = statistics.median(ours), statistics.median(theirs)
-        print(f"| {name} | {a:.0f} | {b:.0f} | {a / b:.2f} |")
+        a, b = median(ours), median(theirs)
+        rows.append([name, f"{a:.0f}", f"{b:.0f}", f"{a / b:.2f}"])
+    what = f"{rounds} rounds of {SESSIONS} sessions with {TURNS} turns, the order of the two changing each round:"
+    return f"{what}\n\n" + table(["a turn", "engine", "by hand", "ratio"], rows)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 6))
+    print(asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 6)))
