@@ -9,6 +9,9 @@ from store.columns import UtcTime
 from store.models import Lease, now
 from store.rows import FRESH, insert
 
+DEPLOYER = "deployer"
+"""The lease of the worker that takes versions through their steps."""
+
 
 async def acquire(db: AsyncSession, name: str, holder: str, seconds: float) -> bool:
     """Takes a lease, or keeps it for `seconds` more; False while somebody else has it."""
@@ -23,6 +26,12 @@ async def acquire(db: AsyncSession, name: str, holder: str, seconds: float) -> b
 async def release(db: AsyncSession, name: str, holder: str) -> None:
     """Gives a lease back before its time is up."""
     await db.execute(delete(Lease).where(Lease.name == name, Lease.holder == holder))
+
+
+async def holder(db: AsyncSession, name: str) -> str | None:
+    """Who has a lease now."""
+    query = select(Lease.holder).where(Lease.name == name, Lease.until > await _database_time(db))
+    return (await db.execute(query)).scalar_one_or_none()
 
 
 async def _database_time(db: AsyncSession) -> datetime:

@@ -14,7 +14,7 @@ from gateways.api.auth import caller
 from gateways.services import services
 from gateways.temporal import failure_of
 from gateways.wire import ACTIVITY_QUEUE, KNOWLEDGE_QUEUE, workflow_queue
-from store import inbox, published, sessions
+from store import inbox, leases, published, sessions
 from store.models import now
 
 _PATIENCE = timedelta(seconds=3)
@@ -33,11 +33,13 @@ async def health(request: web.Request) -> web.Response:
         names = [x.name for x in await published.workflows(db, who.agent_id) if x.current_build]
         late = await inbox.unaccounted(db, _LATE, 100)
         failing = await sessions.with_errors(db, who.agent_id, now() - _LATELY)
+        deployer = await leases.holder(db, leases.DEPLOYER)
     problem, queues = await look_at_temporal(await deps.temporal.client(), names)
     return web.json_response(
         {
             "temporal": {"is_reachable": not problem, "error": problem, "namespace": deps.temporal.namespace},
             "queues": queues,
+            "deployer": deployer,
             "late": [{"id": row.id, "session_id": row.session_id, "attempts": row.attempts} for row in late],
             "sessions_with_errors": [
                 {"id": session.id, "published_name": session.published_name, "errors": errors, "last": text}
@@ -70,6 +72,7 @@ async def _queue(client: Client, what: str, name: str, kind: TaskQueueType.Value
         "what": what,
         "queue": name,
         "workers": len(answer.pollers),
+        "builds": sorted({poller.deployment_options.build_id for poller in answer.pollers} - {""}),
         "waiting": answer.stats.approximate_backlog_count,
         "oldest_seconds": answer.stats.approximate_backlog_age.ToTimedelta().total_seconds(),
     }

@@ -70,7 +70,7 @@ def list_keys(json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: Ap
 
 @app.command()
 def revoke(
-    id: Annotated[int, typer.Argument(min=1, help="Number of the key.", show_default=False)],
+    id: Annotated[int, typer.Argument(metavar="ID", min=1, help="Number of the key.", show_default=False)],
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:

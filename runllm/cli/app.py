@@ -1,12 +1,20 @@
 """The commands of `runllm`, one module each."""
 
+from collections.abc import Iterator
+
 import typer
 
 from runllm.cli import api_keys, checkup, connections, conversations, dev, documents, new_project, publishing, replaying
 
+EXIT_CODES = (
+    "Ends with 0 when it is done, 1 when it was tried and did not work, 2 when it cannot work as it was called, 130 "
+    "after Ctrl-C."
+)
+
 app = typer.Typer(
     name="runllm",
     help="Build, run and look after support conversations.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -30,3 +38,14 @@ app.command("doctor")(checkup.doctor)
 @app.callback()
 def runllm() -> None:
     """Build, run and look after support conversations."""
+
+
+def _commands(of: typer.Typer) -> Iterator[typer.models.CommandInfo]:
+    yield from of.registered_commands
+    for group in of.registered_groups:
+        if group.typer_instance is not None:
+            yield from _commands(group.typer_instance)
+
+
+for command in _commands(app):
+    command.epilog = EXIT_CODES

@@ -31,9 +31,10 @@ class Finding:
 def doctor(json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
     """Check every part of the engine, and say what needs a person.
 
-    Looks at the server, the key, Temporal, the workers on each queue, messages that nobody has accounted for, versions
-    that failed or cannot drain, documentation that was not indexed, connected platforms, and sessions with errors in
-    the last day. Ends with 1 where something needs a person.
+    Looks at the server, the key, Temporal, the workers on each queue and what waits there, the worker that deploys,
+    the host of each version, messages that nobody has accounted for, versions that failed or cannot drain,
+    documentation that was not indexed, connected platforms, and sessions with errors in the last day. Ends with 1
+    where something needs a person.
     """
     with in_words():
         findings = list(examine(Engine.of(server, api_key)))
@@ -60,8 +61,9 @@ def examine(engine: Engine) -> Iterator[Finding]:
         return
     yield Finding("good", "The API key is valid.")
     yield from _temporal(health)
+    yield _deployer(health)
     yield from _messages(engine.get("accounting"), health)
-    yield from _versions(engine.get("workflows")["workflows"])
+    yield from _versions(engine.get("workflows")["workflows"], health["queues"])
     yield from _sources(engine.get("sources")["sources"])
     yield from _installations(engine.get("installations", check="true")["installations"])
     yield from _sessions(health["sessions_with_errors"])
@@ -99,6 +101,16 @@ def _queue(queue: dict[str, Any]) -> Finding:
     return Finding("good", f"There are workers for {what}{backlog}.")
 
 
+def _deployer(health: dict[str, Any]) -> Finding:
+    if health["deployer"]:
+        return Finding("good", f"The worker {health['deployer']} deploys what is published.")
+    return Finding(
+        "bad",
+        "No worker deploys what is published, or ends old versions. Start a worker: `runllm dev` starts one, and so "
+        "does `python -m worker`; one that was just started needs up to 15 s.",
+    )
+
+
 def _messages(accounting: dict[str, Any], health: dict[str, Any]) -> Iterator[Finding]:
     late = health["late"]
     if late:
@@ -116,12 +128,13 @@ def _messages(accounting: dict[str, Any], health: dict[str, Any]) -> Iterator[Fi
         yield Finding("good", "Every message is accounted for.")
 
 
-def _versions(workflows: list[dict[str, Any]]) -> Iterator[Finding]:
+def _versions(workflows: list[dict[str, Any]], queues: list[dict[str, Any]]) -> Iterator[Finding]:
+    builds = {queue["what"]: queue["builds"] for queue in queues}
     if not workflows:
         yield Finding("note", "Nothing is published yet. `runllm publish FILE` publishes a workflow.")
     for workflow in workflows:
         name, current = workflow["name"], workflow["current_build"]
-        troubles = list(_troubles(workflow))
+        troubles = [*_troubles(workflow), *_unserved(workflow, builds.get(name))]
         yield from troubles
         if current and not any(finding.verdict == "bad" for finding in troubles):
             yield Finding("good", f"{name} is live as build {current}.")
@@ -143,6 +156,21 @@ def _troubles(workflow: dict[str, Any]) -> Iterator[Finding]:
             note = (version["note"] or "some sessions still run on it").rstrip(".")
             ending = f"`runllm sessions list --workflow {name}` shows them; publish a version that has their handlers."
             yield Finding("note", f"{name}, build {build}, has not drained: {note}. {ending}")
+
+
+def _unserved(workflow: dict[str, Any], builds: list[str] | None) -> Iterator[Finding]:
+    """Versions that should have a session host and have none. Temporal's word counts, where it has been asked."""
+    if builds is None:
+        return
+    name = workflow["name"]
+    for version in workflow["versions"]:
+        build = version["build_id"]
+        if version["status"] in ("current", "draining") and build not in builds:
+            yield Finding(
+                "bad",
+                f"Nobody serves the conversations of {name}, build {build}: its session host does not run. A worker "
+                f"keeps starting it; its log is logs/host-{name}-{build}.log in the worker's home.",
+            )
 
 
 def _sources(sources: list[dict[str, Any]]) -> Iterator[Finding]:

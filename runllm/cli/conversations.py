@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from json import dumps
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from runllm.api_errors import AwayError
+from runllm.bridge.messages import AnswerCategory, MessageType
 from runllm.cli import showing
 from runllm.cli.engine import DEFAULT_SERVER, ApiKey, AsJson, Engine, Server, in_words, known
 
@@ -18,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Look at conversations: list them, 
 
 POLL_SECONDS = 0.5
 
-Number = Annotated[int, typer.Argument(min=1, help="Number of the session.", show_default=False)]
+Number = Annotated[int, typer.Argument(metavar="ID", min=1, help="Number of the session.", show_default=False)]
 
 _COLOURS = {"error": "red", "warning": "yellow"}
 
@@ -61,7 +63,10 @@ def _table(sessions: list[dict[str, Any]]) -> Any:
 
 @app.command()
 def show(id: Number, json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
-    """Show one session: what was said, its log, the buttons it waits for, and where Temporal shows it."""
+    """Show one session: what was said, its log, its buttons.
+
+    Also where Temporal's Web UI shows it, its tags and its surfaces.
+    """
     with in_words():
         engine = Engine.of(server, api_key)
         session = known(lambda: engine.get(f"sessions/{id}"), "`runllm sessions list` shows those there are")
@@ -123,23 +128,55 @@ def _print(out: Console, text: str, style: str = "", indent: int = 0) -> None:
 
 @app.command()
 def tail(
-    id: Annotated[int | None, typer.Argument(min=1, help="Follow only this session.", show_default=False)] = None,
+    id: Annotated[
+        int | None, typer.Argument(metavar="[ID]", min=1, help="Follow only this session.", show_default=False)
+    ] = None,
+    workflow: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this published workflow.")] = None,
+    author: Annotated[
+        MessageType | None, typer.Option(help="Only what people say, or only what the agent does.")
+    ] = None,
+    category: Annotated[AnswerCategory | None, typer.Option(help="Only answers of this category.")] = None,
+    contains: Annotated[str | None, typer.Option(metavar="TEXT", help="Only messages that have this text.")] = None,
     json: AsJson = False,
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
-    """Follow new messages as they are said, of one session or of all, until Ctrl-C.
+    """Follow new messages as they are said, until Ctrl-C.
 
-    With --json each message is one line of JSON.
+    Those of all sessions, of one, or only those that every filter lets through. With --json each message is one line
+    of JSON.
+
+    Example: runllm sessions tail --workflow support --category unanswered
     """
+    wanted = _Filter(workflow, author, category, (contains or "").casefold())
     with in_words(), suppress(KeyboardInterrupt):
         engine = Engine.of(server, api_key)
         if id is not None:
             known(lambda: engine.get(f"sessions/{id}"), "`runllm sessions list` shows those there are")
-        _follow(engine, id, json)
+        if workflow is not None:
+            known(lambda: engine.get(f"workflows/{workflow}"), "`runllm workflows` lists those there are")
+        _follow(engine, id, wanted, json)
 
 
-def _follow(engine: Engine, id: int | None, json: bool) -> None:
+@dataclass(frozen=True)
+class _Filter:
+    """Which messages are shown; what is not set lets all through."""
+
+    workflow: str | None
+    author: MessageType | None
+    category: AnswerCategory | None
+    contains: str
+
+    def lets_through(self, message: dict[str, Any]) -> bool:
+        return (
+            self.workflow in (None, message["published_name"])
+            and self.author in (None, message["author"])
+            and self.category in (None, message["category"])
+            and self.contains in message["text"].casefold()
+        )
+
+
+def _follow(engine: Engine, id: int | None, wanted: _Filter, json: bool) -> None:
     out = showing.console()
     last = engine.get("messages", session=id)["last"]
     typer.echo("Waiting for messages; Ctrl-C ends this.", err=True)
@@ -154,7 +191,7 @@ def _follow(engine: Engine, id: int | None, json: bool) -> None:
             is_away = True
             continue
         is_away, last = False, answer["last"]
-        for message in answer["messages"]:
+        for message in filter(wanted.lets_through, answer["messages"]):
             if json:
                 typer.echo(dumps(message, ensure_ascii=False))
             else:

@@ -142,7 +142,7 @@ def search(
 
 @app.command()
 def remove(
-    id: Annotated[int, typer.Argument(min=1, help="Number of the source.", show_default=False)],
+    id: Annotated[int, typer.Argument(metavar="ID", min=1, help="Number of the source.", show_default=False)],
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:

@@ -1,10 +1,13 @@
 """The engine that a command talks to: its address, the key, and one method a kind of call."""
 
 import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import TextWrapper
 from typing import Annotated, Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -126,9 +129,18 @@ def in_words() -> Iterator[None]:
 
 
 def end(text: str, code: int) -> NoReturn:
-    """Ends the command with a sentence on standard error."""
-    typer.echo(f"runllm: {text.rstrip('.')}.", err=True)
+    """Ends the command with a sentence on standard error; on a terminal, lines end between words."""
+    said = f"runllm: {text.rstrip('.')}."
+    if sys.stderr.isatty():
+        said = "\n".join(_lines(said, shutil.get_terminal_size().columns))
+    typer.echo(said, err=True)
     raise typer.Exit(code) from None
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """Whole words on each line; an address or a path longer than a line stays in one piece, to be copied."""
+    wrapped = TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    return [line for paragraph in text.splitlines() for line in wrapped.wrap(paragraph) or [""]]
 
 
 def known(look: Callable[[], dict[str, Any]], advice: str) -> dict[str, Any]:

@@ -146,7 +146,7 @@ FILES = {
 def init(
     directory: Annotated[Path, typer.Argument(help="Folder to make, or one that is empty.", show_default=False)],
 ) -> None:
-    """Make a project folder: a workflow for the chat widget, its test, and a page to answer from.
+    """Make a project folder: a workflow, its test, and a page to index.
 
     Example: runllm init help-desk
     """

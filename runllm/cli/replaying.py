@@ -28,7 +28,7 @@ def replay(
         typer.Argument(help="Python file of the workflow; the only one here with an @entrypoint if not given."),
     ] = None,
     history: Annotated[
-        list[Path] | None, typer.Option(help="A saved history, as JSON; can be given several times.")
+        list[Path] | None, typer.Option(metavar="FILE", help="A saved history, as JSON; can be given several times.")
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="The published name whose sessions are replayed; the file's name if not given.")
@@ -37,7 +37,7 @@ def replay(
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many live sessions, the newest first.")] = 20,
     json: AsJson = False,
 ) -> None:
-    """Replay conversations against the code in front of you, before publishing it.
+    """Replay conversations against your code before you publish it.
 
     Takes the histories of the sessions that run now under the published name, from Temporal at TEMPORAL_ADDRESS
     (127.0.0.1:7233 if not set), or saved ones. Calls that were added, removed or reordered are named with the line of

@@ -18,7 +18,6 @@ from worker.deployments.draining import Draining
 from worker.deployments.means import Means
 from worker.deployments.rollout import Rollout
 
-LEASE = "deployer"
 LEASE_SECONDS = 15.0
 RENEW_SECONDS = 4.0
 LOOK_SECONDS = 0.25
@@ -60,7 +59,7 @@ class Deployer:
             await self._drop(list(self._jobs))
             with suppress(Exception):
                 async with self._means.store.begin() as db:
-                    await leases.release(db, LEASE, self._holder)
+                    await leases.release(db, leases.DEPLOYER, self._holder)
 
     async def _look(self) -> None:
         async with self._means.store.read() as db:
@@ -84,7 +83,7 @@ class Deployer:
         if time.monotonic() - self._renewed < RENEW_SECONDS:
             return
         async with self._means.store.begin() as db:
-            leads = await leases.acquire(db, LEASE, self._holder, LEASE_SECONDS)
+            leads = await leases.acquire(db, leases.DEPLOYER, self._holder, LEASE_SECONDS)
         self._renewed = time.monotonic()
         if leads != self._is_leader:
             log.info("this worker %s the versions of all workers", "now deploys" if leads else "no longer deploys")

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from temporalio.api.deployment.v1 import WorkerDeploymentOptions
 from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueueStats
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, DescribeTaskQueueResponse
 
-from store import knowledge, published, sessions
+from store import knowledge, leases, published, sessions
 from store.models import InboxRow, now
 from tests.unit.cli.terminal import Terminal, fits, roll_out, terminal
 from tests.unit.cli.test_conversations import conversation
-from tests.unit.gateways.conftest import bundle, empty_record, gateway, settings, store, temporal
+from tests.unit.gateways.conftest import Gateway, bundle, empty_record, gateway, settings, store, temporal
 from tests.unit.gateways.doubles import FakeTemporal
 
 __all__ = ["empty_record", "gateway", "settings", "store", "temporal", "terminal"]  # fixtures are found by name
@@ -23,19 +24,23 @@ class Queues:
 
     def __init__(self) -> None:
         self.workers = 1
+        self.builds = ["build-of-support"]
         self.waiting = 0
         self.age = timedelta()
 
     async def describe_task_queue(self, question: DescribeTaskQueueRequest, **options: Any) -> Any:
-        answer = DescribeTaskQueueResponse(pollers=[PollerInfo()] * self.workers)
+        pollers = [PollerInfo(deployment_options=WorkerDeploymentOptions(build_id=build)) for build in self.builds]
+        answer = DescribeTaskQueueResponse(pollers=pollers if self.workers else [])
         answer.stats.CopyFrom(TaskQueueStats(approximate_backlog_count=self.waiting))
         answer.stats.approximate_backlog_age.FromTimedelta(self.age)
         return answer
 
 
 @pytest.fixture
-def queues(temporal: FakeTemporal, monkeypatch: pytest.MonkeyPatch) -> Queues:
-    """A Temporal that answers, with a worker on each queue."""
+async def queues(gateway: Gateway, temporal: FakeTemporal, monkeypatch: pytest.MonkeyPatch) -> Queues:
+    """A Temporal that answers, with a worker on each queue, and one that deploys."""
+    async with gateway.store.begin() as db:
+        await leases.acquire(db, leases.DEPLOYER, "worker-1", 60)
     queues = Queues()
     monkeypatch.setattr(temporal, "workflow_service", queues, raising=False)
     return queues
@@ -59,8 +64,9 @@ async def test_a_sound_engine_needs_nobody(terminal: Terminal, queues: Queues) -
     said = await sentences(terminal, 0)
     for words in (
         "The server at", "The API key is valid.", "Temporal answers", "There are workers for activities",
-        "There are workers for support", "Every message is accounted for.", "support is live as build",
-        "Documentation is indexed", "No session has logged an error",
+        "There are workers for support", "The worker worker-1 deploys what is published.",
+        "Every message is accounted for.", "support is live as build", "Documentation is indexed",
+        "No session has logged an error",
     ):  # fmt: skip
         assert words in said
     findings = (await terminal.json("doctor"))["findings"]
@@ -84,6 +90,17 @@ async def test_a_queue_without_a_worker_and_one_that_grows(terminal: Terminal, q
     assert "Nobody works on support (task queue workflow-support; 3 tasks waiting). Start a worker" in said
     queues.workers, queues.age = 1, timedelta(minutes=2)
     assert "The workers do not keep up with activities: the oldest of 3 tasks has" in await sentences(terminal, 1)
+
+
+async def test_nobody_deploys_and_a_version_has_no_host(terminal: Terminal, queues: Queues) -> None:
+    queues.builds = ["another"]
+    async with terminal.gateway.store.begin() as db:
+        await leases.release(db, leases.DEPLOYER, "worker-1")
+    said = await sentences(terminal, 1)
+    assert "No worker deploys what is published, or ends old versions. Start a worker" in said
+    assert "Nobody serves the conversations of support, build build-of-support: its session host does not run." in said
+    assert "logs/host-support-build-of-support.log" in said
+    assert "support is live" not in said
 
 
 async def test_messages_that_nobody_accounted_for(terminal: Terminal, queues: Queues) -> None:

@@ -129,5 +129,28 @@ async def test_tail_as_json_is_one_line_a_message(terminal: Terminal) -> None:
     await process.communicate()
 
 
-async def test_tail_of_a_session_that_is_not_there(terminal: Terminal) -> None:
+async def test_tail_shows_only_what_every_filter_lets_through(terminal: Terminal) -> None:
+    number = await conversation(terminal.gateway)
+    filters = ("--workflow", "support", "--author", "assistant", "--category", "answered", "--contains", "REFUND")
+    command = (sys.executable, "-m", "runllm.cli", "sessions", "tail", "--json", *filters)
+    environ = {**os.environ, **terminal.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=PIPE, stderr=PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await process.stderr.readline()
+    await conversation(terminal.gateway, "a refund, please")  # said by a person
+    await answer(terminal.gateway, number, "about something else")
+    await answer(terminal.gateway, number, "a refund takes a day")
+    async with asyncio.timeout(20):
+        line = await process.stdout.readline()
+    assert json.loads(line)["text"] == "a refund takes a day"
+    process.send_signal(signal.SIGINT)
+    rest, _ = await process.communicate()
+    assert rest == b""
+
+
+async def test_tail_of_what_is_not_there(terminal: Terminal) -> None:
+    assert "No workflow is published as 'nowhere'" in await terminal.refused(
+        "sessions", "tail", "--workflow", "nowhere"
+    )
     assert "There is no session 999" in await terminal.refused("sessions", "tail", "999")
