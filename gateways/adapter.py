@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
+from pydantic import Field
+
 from runllm.bridge.messages import AnswerCategory, MessageType, Source
 from runllm.bridge.surfaces import AnySurface, ChatSurface, DiscordThread, SlackThread, SurfaceType, ZendeskTicket
 from runllm.bridge.triggers import Happening
@@ -97,8 +99,22 @@ class Effect(Frozen):
     earlier: bool = False
 
 
+class File(Frozen):
+    """A file with its content, to be shown with a message."""
+
+    name: str
+    mimetype: str = "application/octet-stream"
+    data: bytes = Field(repr=False)
+
+
 class Content(Frozen):
-    """A message as a platform is to show it. `chat_id` is its row in the record."""
+    """A message as a platform is to show it. `chat_id` is its row in the record.
+
+    Attributes:
+        attachments: The message's files as they came in, without their content: nothing has to be sent for them.
+        files: Files to send with the message. What could not be read of another platform is a line of the text already.
+            An edit brings none: the files stay as they were.
+    """
 
     chat_id: int
     text: str
@@ -107,6 +123,7 @@ class Content(Frozen):
     category: AnswerCategory | None = None
     sources: list[Source] = []
     attachments: list[dict[str, Any]] = []
+    files: list[File] = []
     prefix: str | None = None
     ephemeral: bool = False
     enable_feedback: bool = True

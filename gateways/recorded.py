@@ -62,6 +62,8 @@ class RecordedSurface:
             posting = await messages.find_posting(db, key, remote_id)
             if posting is None:
                 raise Rejected(f"{key} shows no message {remote_id}, so it cannot be changed there.")
+            if change and {**posting.extras, **change} == posting.extras:
+                return
             await messages.touch(db, posting, {**posting.extras, **change})
         self._hub.poke(key)
 

@@ -13,6 +13,7 @@ from gateways.matching import Match, Route, match_routes
 from gateways.wire import Envelope
 from runllm.bridge.messages import MessageType
 from runllm.bridge.surfaces import ChatWidget, SurfaceType, surface_key
+from runllm.bridge.triggers import Happening
 from runllm.operations import Frozen
 from store import buttons, effects, feedback, inbox, messages, published, sessions
 from store.engine import Store
@@ -217,7 +218,7 @@ async def _record_click(db: AsyncSession, inbound: Inbound, key: str, session: S
     wait = await buttons.get(db, session.id, inbound.wait_id)
     if wait is None or wait.surface_key != key:
         return Accepted(session_id=session.id, click="unknown")
-    result = await buttons.click(db, session.id, inbound.wait_id, inbound.button_id, inbound.user)
+    result = await buttons.click(db, session.id, inbound.wait_id, inbound.button_id, inbound.user, inbound.author_name)
     if result != "won":
         return Accepted(session_id=session.id, click=result)
     for posting in await messages.postings_of(db, wait.chat_id) if wait.chat_id else ():
@@ -274,9 +275,10 @@ async def _add(
 
 def _marked(inbound: Inbound) -> Inbound:
     """The event, with what triggers are to know of its author."""
-    if inbound.happening is None or not inbound.is_from_bot:
+    if not inbound.is_from_bot:
         return inbound
-    return inbound.model_copy(update={"happening": inbound.happening.model_copy(update={"is_from_bot": True})})
+    happening = inbound.happening or Happening(surface=inbound.surface.type, is_message=False)
+    return inbound.model_copy(update={"happening": happening.model_copy(update={"is_from_bot": True})})
 
 
 def _as_before(row: InboxRow) -> Accepted:

@@ -18,7 +18,7 @@ from runllm.bridge.triggers import AnyTrigger, Happening
 from runllm.bundle import Bundle
 from runllm.operations import Frozen
 
-ENGINE_ABI = "1"
+ENGINE_ABI = "2"
 """Changes whenever session code changes in a way that old histories would notice: it is part of every build id."""
 
 ACTIVITY_QUEUE = "runllm-activities"
@@ -193,12 +193,34 @@ class Report(Frozen):
 
 
 class Relay(Frozen):
-    """One inbound event of a mirrored surface to repeat on the others: activity `surfaces.relay`."""
+    """One inbound event of a mirrored surface to repeat on the others: activity `surfaces.relay`.
+
+    Attributes:
+        insists: Try again until the surface takes it. Otherwise the result says which surfaces did not, and the session
+            has those follow, in order, while it goes on with the others.
+    """
 
     kind: EventKind
     chat_id: int
     from_surface: AnySurface
     to: list[AnySurface]
+    insists: bool = False
+
+
+class Relayed(Frozen):
+    """What became of a relay. The keys are those of surfaces, the texts hold no words of the conversation.
+
+    Attributes:
+        shown: Surfaces that show it now.
+        later: Surfaces that could not take it now, and why.
+        refused: Surfaces that will never take it, and why.
+        kept_back: Surfaces that must not show it: customers are there, and it is the support team's.
+    """
+
+    shown: list[str] = []
+    later: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    kept_back: list[str] = []
 
 
 class AskUpgrade(Frozen):

@@ -53,15 +53,18 @@ async def of_session(db: AsyncSession, session_id: int) -> list[ButtonWaitRow]:
     return list(await db.scalars(query))
 
 
-async def click(db: AsyncSession, session_id: int, wait_id: int, button_id: str, user: str | None) -> Click:
-    """Takes a click. Of several at once, one wins."""
+async def click(
+    db: AsyncSession, session_id: int, wait_id: int, button_id: str, user: str | None, name: str | None = None
+) -> Click:
+    """Takes a click of `user`, whom people call `name`. Of several at once, one wins."""
     wait = await get(db, session_id, wait_id)
     if wait is None or button_id not in wait.button_ids:
         return "unknown"
     if wait.state == "open":
         if wait.allowed_users is not None and user not in wait.allowed_users:
             return "not_allowed"
-        values = {"state": "clicked", "clicked_button": button_id, "clicked_by": user, "ended_at": now()}
+        who = {"clicked_by": user, "clicked_by_name": name}
+        values = {"state": "clicked", "clicked_button": button_id, **who, "ended_at": now()}
         still_open = _is(session_id, wait_id) & (ButtonWaitRow.state == "open")
         if await change_one(db, update(ButtonWaitRow).where(still_open).values(**values), ButtonWaitRow):
             return "won"

@@ -84,6 +84,8 @@ def as_chat_message(message: Message) -> UserChatMessage | AssistantChatMessage:
             user_identifier=message.author_id,
             attachments=message.attachments or None,
             author_name=message.author_name,
+            is_internal=message.is_internal,
+            is_from_staff=message.is_from_staff,
         )
     return AssistantChatMessage.model_validate(
         {"text": message.text, "chat_id": message.id, "category": message.category, "sources": message.sources}

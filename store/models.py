@@ -307,6 +307,7 @@ class ButtonWaitRow(Row):
     """open, clicked, expired or cancelled"""
     clicked_button: Mapped[str | None] = mapped_column(Clean)
     clicked_by: Mapped[str | None] = mapped_column(Cut(200))
+    clicked_by_name: Mapped[str | None] = mapped_column(Cut(200))
     created_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
 

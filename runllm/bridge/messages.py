@@ -98,6 +98,9 @@ class UserChatMessage(_RecordedText):
             Slack: `<team_id>:<user_id>`. Discord: the user id.
         attachments: Files that came with it, one dictionary a file.
         author_name: The name the platform shows, where it gives one.
+        is_internal: Only the support team can see it, like an internal comment of a ticket. Do not answer it where
+            customers are.
+        is_from_staff: A member of the support team wrote it.
     """
 
     type: Literal[MessageType.USER] = MessageType.USER
@@ -106,6 +109,8 @@ class UserChatMessage(_RecordedText):
     user_identifier: str | None = None
     attachments: list[dict[str, Any]] | None = None
     author_name: str | None = None
+    is_internal: bool = False
+    is_from_staff: bool = False
 
 
 M = TypeVar("M", AssistantChatMessage, UserChatMessage)

@@ -27,6 +27,7 @@ from gateways.wire import (
     Envelope,
     Outcome,
     Relay,
+    Relayed,
     Report,
     SessionStart,
     UpgradeAdvice,
@@ -60,6 +61,7 @@ class Desk:
     outcomes: list[Outcome] = field(default_factory=list)
     waits: list[int] = field(default_factory=list)
     texts: dict[int, str] = field(default_factory=dict)
+    on_relay: Callable[[Call[Relay]], Relayed | None] = lambda call: None
     before_post: Callable[[Call[ops.PostMessage]], None] = lambda call: None
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _done: dict[str, Any] = field(default_factory=dict)
@@ -168,9 +170,11 @@ class Desk:
         await self._begin(call)
 
     @activity.defn(name="surfaces.relay")
-    async def relay(self, call: Call[Relay]) -> None:
+    async def relay(self, call: Call[Relay]) -> Relayed | None:
+        became = self.on_relay(call)
         self.relays.append(call.operation)
         await self._begin(call)
+        return became
 
     @activity.defn(name="deployments.may_upgrade")
     async def may_upgrade(self, call: Call[AskUpgrade]) -> UpgradeAdvice:
@@ -206,8 +210,8 @@ class Talk:
         """Sends a message."""
         where = surface or self.surface
         message = UserChatMessage(text=text, chat_id=self.desk.record(text), user_identifier="u1")
-        happening = Happening(surface=SurfaceType(where.type))
-        await self.send(kind="message", surface=where, message=message, happening=happening, event_id=event_id, **more)
+        more.setdefault("happening", Happening(surface=SurfaceType(where.type)))
+        await self.send(kind="message", surface=where, message=message, event_id=event_id, **more)
 
     async def click(self, button_id: str, wait_id: int, user: str = "u1") -> None:
         """Clicks a button."""

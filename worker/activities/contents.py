@@ -8,11 +8,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gateways.adapter import Content
 from gateways.wire import Call
 from runllm.bridge.messages import AnswerCategory, MessageType, Source
+from runllm.bridge.surfaces import ChatSurface, SurfaceType
 from runllm.errors import UsageError
 from runllm.operations import MessageRef, PostMessage
 from store import messages
 from store.models import Message
 from worker.activities.conversations import recorded
+
+BACKSTAGE = (SurfaceType.ZENDESK_TICKET, SurfaceType.ADMIN_CONSOLE)
+"""Surfaces that can show a message to the support team alone."""
 
 
 def content_of(row: Message, **how: Any) -> Content:
@@ -25,7 +29,7 @@ def content_of(row: Message, **how: Any) -> Content:
         category=AnswerCategory(row.category) if row.category else None,
         sources=[Source.model_validate(source) for source in row.sources],
         attachments=row.attachments,
-        **how,
+        **{"is_internal": row.is_internal, **how},
     )
 
 
@@ -38,8 +42,21 @@ def content_to_post(row: Message, operation: PostMessage) -> Content:
         enable_feedback=operation.enable_feedback and row.author == MessageType.ASSISTANT,
         blocks=operation.blocks or [],
         wait=operation.wait,
-        is_internal=operation.is_internal,
+        is_internal=row.is_internal or operation.is_internal,
     )
+
+
+def refuse_to_leak(content: Content, to: ChatSurface) -> None:
+    """What only the support team may see goes to no surface where customers are.
+
+    Raises:
+        UsageError: It would.
+    """
+    if content.is_internal and to.type not in BACKSTAGE:
+        raise UsageError(
+            f"Message {content.chat_id} is an internal comment, and customers can see a {to.type}. "
+            "Send it to a Zendesk ticket or the console, or send text of your own"
+        )
 
 
 def button_ids(blocks: Sequence[dict[str, Any]]) -> list[str]:
@@ -58,7 +75,9 @@ def button_ids(blocks: Sequence[dict[str, Any]]) -> list[str]:
     return ids
 
 
-async def message_to_post(db: AsyncSession, call: Call[Any], ref: MessageRef) -> Message:
+async def message_to_post(
+    db: AsyncSession, call: Call[Any], ref: MessageRef, *, is_internal: bool = False
+) -> Message:
     """The row behind `ref`. Plain text gets a row of its own, under the effect's key.
 
     A recorded message whose text the handler changed: the row gets the new text if nobody has seen it yet. If somebody
@@ -69,9 +88,16 @@ async def message_to_post(db: AsyncSession, call: Call[Any], ref: MessageRef) ->
         return mine
     if ref.chat_id is None:
         return await messages.add(
-            db, session_id=call.session_id, author=MessageType.ASSISTANT, text=ref.text or "", key=call.key
+            db,
+            session_id=call.session_id,
+            author=MessageType.ASSISTANT,
+            text=ref.text or "",
+            is_internal=is_internal,
+            key=call.key,
         )
     row = await recorded(db, call.session_id, ref.chat_id)
+    if row.author == MessageType.ASSISTANT:  # its own words are internal for as long as it says them internally only
+        row.is_internal = is_internal and (row.is_internal or not await messages.postings_of(db, row.id))
     if ref.text is None or ref.text == row.text:
         return row
     if row.author == MessageType.ASSISTANT and not await messages.postings_of(db, row.id):
@@ -87,5 +113,8 @@ async def message_to_post(db: AsyncSession, call: Call[Any], ref: MessageRef) ->
         category=row.category,
         sources=row.sources,
         attachments=row.attachments,
+        is_internal=row.is_internal,
+        is_from_staff=row.is_from_staff,
+        is_from_bot=row.is_from_bot,
         key=call.key,
     )

@@ -24,8 +24,9 @@ class Conversation:
 
 
 async def conversation(db: AsyncSession, session_id: int) -> Conversation:
-    """All that was said and shown."""
-    return Conversation(await _agent(db, session_id), _turns(await messages.transcript(db, session_id)))
+    """All that was said and shown, without what only the support team may see: it may be told to anybody."""
+    said = [row for row in await messages.transcript(db, session_id) if not row.is_internal]
+    return Conversation(await _agent(db, session_id), _turns(said))
 
 
 async def asked(db: AsyncSession, session_id: int, ref: MessageRef) -> tuple[int, Question]:
@@ -33,6 +34,8 @@ async def asked(db: AsyncSession, session_id: int, ref: MessageRef) -> tuple[int
     row = await _recorded(db, session_id, ref.chat_id)
     shown = await messages.transcript(db, session_id, until_chat_id=ref.chat_id)
     text = ref.text if ref.text is not None else row.text if row else ""
+    if row is None or not row.is_internal:  # an answer may go anywhere; one to the support team stays there
+        shown = [one for one in shown if not one.is_internal]
     history = _turns(shown, but=ref.chat_id)
     return await _agent(db, session_id), Question(text=text, history=history, page=await _page(db, session_id))
 

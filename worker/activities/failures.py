@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import StatementError
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from runllm.errors import NotConnected, RateLimited, Rejected, RunLLMError, SurfaceError, UsageError
+from runllm.errors import NotConnected, RateLimited, Rejected, RunLLMError, UsageError
 
 FOR_GOOD = (NotConnected, Rejected, UsageError)
 """Errors after which the same call would fail the same way."""
@@ -43,8 +43,3 @@ def _category(error: Exception) -> ApplicationErrorCategory:
     """A platform that says no is the normal course of things; anything we did not foresee is worth an alarm."""
     expected = isinstance(error, RunLLMError)
     return ApplicationErrorCategory.BENIGN if expected else ApplicationErrorCategory.UNSPECIFIED
-
-
-def first_to_raise(errors: list[SurfaceError]) -> SurfaceError:
-    """Of the errors of several targets, the one that may go away: a retry then tries those targets again."""
-    return next((error for error in errors if not isinstance(error, FOR_GOOD)), errors[0])

@@ -10,9 +10,17 @@ from worker.activities.ledger import Entry, close_entry, trying
 
 
 async def post_once(
-    context: Context, entry: Entry, to: ChatSurface, content: Content, result: dict[str, Any] | None = None
+    context: Context,
+    entry: Entry,
+    to: ChatSurface,
+    content: Content,
+    result: dict[str, Any] | None = None,
+    extras: dict[str, Any] | None = None,
 ) -> str:
-    """Posts `content` as the effect of `entry`, and closes that with `result`. Returns the platform's identifier."""
+    """Posts `content` as the effect of `entry`, and closes that with `result`. Returns the platform's identifier.
+
+    `extras` is what later changes of the message have to know of it.
+    """
     async with trying(context.store, entry):
         remote_id = await context.adapter(to).post(entry.effect, to, content)
     async with context.store.begin() as db:
@@ -23,6 +31,7 @@ async def post_once(
             surface_key=surface_key(to),
             remote_id=remote_id,
             effect_key=entry.effect.key,
+            extras=extras,
         )
         await close_entry(db, entry, result, remote_id)
     return remote_id

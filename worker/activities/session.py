@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
@@ -12,7 +13,7 @@ from runllm.bridge.surfaces import ChatSurface, surface_key
 from runllm.errors import SurfaceError, Unavailable
 from runllm.operations import PostMessage
 from store import buttons, messages, published, sessions
-from store.models import ButtonWaitRow, EffectRow
+from store.models import ButtonWaitRow, EffectRow, Posting
 from worker.activities.contents import content_to_post
 from worker.activities.context import Context
 from worker.activities.failures import FOR_GOOD
@@ -26,8 +27,26 @@ MAY_UPGRADE = "deployments.may_upgrade"
 TIME_IS_UP = "Time is up: nobody chose in time."
 NO_LONGER_ASKED = "No longer asked: the conversation moved on."
 
-Ended = tuple[ButtonWaitRow, PostMessage, Content, str]
-"""A wait that nobody won, what was posted with it, how that looks, and its identifier on the surface."""
+
+@dataclass(frozen=True)
+class _Ended:
+    """A wait that is over, what was posted with it, and how that looks."""
+
+    wait: ButtonWaitRow
+    posting: Posting
+    posted: PostMessage
+    content: Content
+
+    @property
+    def note(self) -> str:
+        """What takes the place of the buttons."""
+        match self.wait.state:
+            case "clicked":
+                return chosen(self.content, self.wait)
+            case "expired":
+                return TIME_IS_UP
+            case _:
+                return NO_LONGER_ASKED
 
 
 class SessionActivities:
@@ -38,7 +57,8 @@ class SessionActivities:
 
     @activity.defn(name=REPORT)
     async def report(self, call: Call[Report]) -> None:
-        """Stores log lines, phase, surfaces and ended waits, then takes the ended buttons off the surfaces."""
+        """Stores log lines, phase, surfaces and ended waits, then takes those buttons off the surfaces: also of a click
+        that won, which the gateway has shown at once unless it was killed."""
         report, session_id = call.operation, call.session_id
         state: buttons.EndOfWait = "cancelled" if report.phase in ("closed", "mirroring") else "expired"
         async with self._context.store.begin() as db:
@@ -84,34 +104,43 @@ class SessionActivities:
             await sessions.add_log(db, call.session_id, line_key, [{"level": "warning", "text": text}])
 
     async def _settle(self, session_id: int, wait_ids: Sequence[int]) -> None:
-        """Shows on the surfaces that the buttons are over. Done again by a retry, it changes nothing."""
+        """Shows on the surfaces what became of the buttons. Done again by a retry, it changes nothing."""
         later: SurfaceError | None = None
-        for wait, posted, content, remote_id in await self._ended(session_id, wait_ids):
-            note = TIME_IS_UP if wait.state == "expired" else NO_LONGER_ASKED
+        for one in await self._ended(session_id, wait_ids):
+            to, note = one.posted.to, one.note
             try:
-                await self._context.adapter(posted.to).settle_buttons(posted.to, remote_id, content, note)
+                await self._context.adapter(to).settle_buttons(to, one.posting.remote_id, one.content, note)
             except FOR_GOOD as error:
-                log.warning("Session %d: buttons of wait %d stay: %s", session_id, wait.wait_id, type(error).__name__)
+                wait_id, kind = one.wait.wait_id, type(error).__name__
+                log.warning("Session %d: buttons of wait %d stay: %s", session_id, wait_id, kind)
             except SurfaceError as error:
                 later = error
         if later is not None:
             raise later
 
-    async def _ended(self, session_id: int, wait_ids: Sequence[int]) -> list[Ended]:
-        """The waits that nobody won, each with what was posted, and where."""
-        found: list[Ended] = []
+    async def _ended(self, session_id: int, wait_ids: Sequence[int]) -> list[_Ended]:
+        """The waits that are over, each with what was posted, and where."""
+        found: list[_Ended] = []
         async with self._context.store.read() as db:
             for wait_id in wait_ids:
                 wait = await buttons.get(db, session_id, wait_id)
-                if wait is None or wait.chat_id is None or wait.state not in ("expired", "cancelled"):
+                if wait is None or wait.chat_id is None or wait.state == "open":
                     continue
                 message = await messages.get(db, wait.chat_id)
                 for posting in await messages.postings_of(db, wait.chat_id):
                     effect = await db.get(EffectRow, posting.effect_key) if posting.effect_key else None
                     posted = _posted_with(effect, wait_id)
                     if message is not None and posted is not None:
-                        found.append((wait, posted, content_to_post(message, posted), posting.remote_id))
+                        found.append(_Ended(wait, posting, posted, content_to_post(message, posted)))
         return found
+
+
+def chosen(content: Content, wait: ButtonWaitRow) -> str:
+    """Who chose what, with the words of the button."""
+    groups = [block.get("buttons") or [] for block in content.blocks if block.get("type") == "buttons"]
+    texts = {str(button.get("id")): str(button.get("text") or "") for buttons in groups for button in buttons}
+    text = texts.get(wait.clicked_button or "") or wait.clicked_button
+    return f"Chosen: {text}" + (f", by {wait.clicked_by_name}" if wait.clicked_by_name else "")
 
 
 def _posted_with(effect: EffectRow | None, wait_id: int) -> PostMessage | None:

@@ -20,7 +20,7 @@ from runllm.operations import (
     UpdateZendeskTicket,
 )
 from store import buttons, messages, sessions
-from worker.activities.contents import button_ids, content_to_post, message_to_post
+from worker.activities.contents import button_ids, content_to_post, message_to_post, refuse_to_leak
 from worker.activities.context import Context
 from worker.activities.conversations import as_text, conversation
 from worker.activities.ledger import Entry, close_entry, open_entry, trying
@@ -48,8 +48,9 @@ class SurfaceActivities:
             entry = await open_entry(db, call, PostMessage.name, operation.to)
             if entry.is_done:
                 return Posted(remote_id=entry.remote_id or "")
-            row = await message_to_post(db, call, operation.message)
+            row = await message_to_post(db, call, operation.message, is_internal=operation.is_internal)
             content = content_to_post(row, operation)
+            refuse_to_leak(content, operation.to)
             if operation.wait is not None:
                 await buttons.open_wait(
                     db,

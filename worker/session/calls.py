@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType
 
-from gateways.wire import AskUpgrade, Relay, Report, UpgradeAdvice
+from gateways.wire import AskUpgrade, Relay, Relayed, Report, UpgradeAdvice
 from runllm import operations as ops
 from runllm.bridge.messages import AssistantChatMessage
 from runllm.bridge.surfaces import DiscordThread, SlackThread, ZendeskTicket
@@ -31,6 +32,7 @@ class CallPolicy:
         total: How long all attempts together may take; None is for ever.
         retries: When to try again.
         summary: A line for the Web UI. It holds no text of the conversation.
+        cancellation: Whether who cancels it waits until it has ended.
     """
 
     activity: str
@@ -39,6 +41,7 @@ class CallPolicy:
     total: timedelta | None
     retries: RetryPolicy
     summary: Callable[[Any], str] = field(repr=False)
+    cancellation: ActivityCancellationType = ActivityCancellationType.TRY_CANCEL
 
 
 def _model(operation: type[ops.Operation[Any]], result: Any, summary: Callable[[Any], str]) -> CallPolicy:
@@ -89,8 +92,10 @@ CALLS: dict[type, CallPolicy] = {
         ops.SyncConversation, type(None), lambda o: f"Copy the conversation to {o.to.type}"
     ),
     Relay: CallPolicy(
-        "surfaces.relay", type(None), timedelta(minutes=1), timedelta(days=1), _PLATFORM_RETRIES,
+        "surfaces.relay", Relayed | None, timedelta(minutes=1), timedelta(days=1), _PLATFORM_RETRIES,
         lambda o: f"Mirror message {o.chat_id} to {', '.join(s.type for s in o.to)}",
+        # A run that ends leaves it to the next one to try again: two at once might show it twice.
+        ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     ),
     Report: _own("session.report", type(None), lambda o: f"Record {o.phase or 'the log'}"),
     AskUpgrade: _own("deployments.may_upgrade", UpgradeAdvice, lambda o: "Ask whether the new version fits"),

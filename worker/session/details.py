@@ -3,6 +3,7 @@
 Search attributes are never encrypted, so they hold no personal data: names of handlers, kinds of surfaces, tags.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,6 +96,8 @@ def _markdown(state: SessionState, phase: str, handler: str, parked: Sequence[Ha
     ]
     if state.deadline is not None:
         lines.append(f"- **Silence**: `{state.on_timeout}` runs at {state.deadline:%Y-%m-%d %H:%M} UTC")
+    for key, count in Counter(surface_key(late.relay.to[0]) for late in state.late).items():
+        lines.append(f"- **Behind**: {key} waits for {count} messages")
     for run in parked:
         if run.waiting_for is not None:
             lines.append(f"- **Parked**: `{run.handler}` waits for a button (wait {run.waiting_for.wait_id})")

@@ -43,6 +43,7 @@ async def perform(state: SessionState, operation: Any, handler: str = "", effect
             heartbeat_timeout=HEARTBEAT,
             retry_policy=policy.retries,
             summary=summary_line(policy, operation),
+            cancellation_type=policy.cancellation,
         )
     except ActivityError as error:
         raise _as_ours(error, policy) from error.cause

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from gateways.wire import Envelope, Outcome, SessionPhase, SessionStart
+from gateways.wire import Envelope, Outcome, Relay, SessionPhase, SessionStart
 from runllm.bridge.surfaces import AnySurface, surface_key
 from runllm.bridge.triggers import AnyTrigger
 
@@ -18,6 +18,22 @@ class Listened(BaseModel):
 
     surface: AnySurface
     triggers: list[AnyTrigger]
+
+
+class Late(BaseModel):
+    """What a surface of a mirror could not take yet.
+
+    Attributes:
+        relay: What to repeat, to that surface alone.
+        effect: Number of its effect: the same as that of the attempt that failed.
+        inbox_id: The event that is accounted for when it is shown.
+        why: Why it could not be shown at once.
+    """
+
+    relay: Relay
+    effect: int
+    inbox_id: int = 0
+    why: str = ""
 
 
 class SessionState(SessionStart):
@@ -35,6 +51,8 @@ class SessionState(SessionStart):
         outcomes: What became of events that the record does not know of yet.
         known: Keys of surfaces that the record has bound to this session.
         mirror: The surfaces kept in sync after `terminate`.
+        late: What some of them could not take yet, oldest first.
+        bots_in_a_row: Events of programs since the last one of a person.
         silence: How long silence may last; see `deadline`.
         deadline: When silence has lasted long enough for `on_timeout`.
         on_timeout: The handler to run then.
@@ -53,6 +71,8 @@ class SessionState(SessionStart):
     outcomes: list[Outcome] = []
     known: list[str] = []
     mirror: list[AnySurface] = []
+    late: list[Late] = []
+    bots_in_a_row: int = 0
     silence: timedelta = timedelta()
     deadline: datetime | None = None
     on_timeout: str = ""

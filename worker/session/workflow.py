@@ -18,7 +18,6 @@ from gateways.wire import (
     Envelope,
     LogLine,
     Outcome,
-    Relay,
     Report,
     UpgradeAdvice,
     read_envelope,
@@ -31,8 +30,10 @@ from runllm.bridge.triggers import AllMessages, Trigger, default_trigger, first_
 from runllm.errors import HandlerLeft, RunLLMError, UsageError
 from runllm.parameters import bind
 from worker.session import details
+from worker.session.breaker import Breaker
 from worker.session.customer_errors import describe
 from worker.session.handlers import run_handler
+from worker.session.mirror import Mirror
 from worker.session.performer import perform
 from worker.session.published import Handler, handlers_of, served
 from worker.session.reporting import Reporter
@@ -53,6 +54,8 @@ class Session:
         self._parked: list[HandlerRun] = []
         self.state.build_id = self.state.build_id or self._published.build_id
         self._reporter = Reporter(self.state)
+        self._mirroring = Mirror(self.state, self._reporter, lambda relay, effect: self.perform(relay, effect=effect))
+        self._breaker = Breaker(self.state, self._reporter)
         self._shown = details.Shown()
 
     @workflow.signal(dynamic=True)
@@ -78,6 +81,7 @@ class Session:
     async def run(self, args: Sequence[RawValue]) -> None:
         """Lives until the customer's code terminates it, and further while it mirrors surfaces."""
         self.state.build_id = self._published.build_id
+        self._mirroring.follow()
         self._show()
         try:
             while self.state.phase != "closed":
@@ -120,6 +124,7 @@ class Session:
             await self._break_silence()
 
     async def _handle(self, envelope: Envelope) -> None:
+        self._breaker.look_at(envelope)
         match envelope.kind:
             case "message" | "reaction" | "edit" | "delete" if self.state.phase == "mirroring":
                 await self._mirror(envelope)
@@ -158,6 +163,8 @@ class Session:
             why = "a program wrote it" if envelope.happening.is_from_bot else "it matches no trigger of the surface"
             self._reporter.account(envelope, "ignored", why)
             return
+        if not self._breaker.lets_pass(envelope):
+            return
         conversation = self._conversation(envelope, surface)
         # Taken in for good: a handler that parks may take weeks, and the message is not waiting for it.
         self._reporter.account(envelope, "handled")
@@ -177,6 +184,8 @@ class Session:
             self._reporter.account(envelope, "ignored", "no handler waits for this button any more")
             return
         run.waiting_for.click = envelope
+        # The gateway has shown at once who chose what, unless it was killed: the report shows it in any case.
+        self._reporter.end_wait(envelope.wait_id)
         self._reporter.account(envelope, "handled")
         await self._resume(run)
 
@@ -188,12 +197,8 @@ class Session:
             self._reporter.account(envelope, "ignored", "reactions are not mirrored" if source else "nothing to mirror")
         elif len(targets) == len(self.state.mirror):
             self._reporter.account(envelope, "ignored", "the session ended on this surface")
-        else:
-            relay = Relay(kind=envelope.kind, chat_id=chat_id, from_surface=source, to=targets)
-            if await self._try(relay):
-                self._reporter.account(envelope, "mirrored")
-            else:
-                self._reporter.account(envelope, "ignored", "no other surface took it; the session's log says why")
+        elif self._breaker.lets_pass(envelope):
+            await self._mirroring.repeat(envelope, source, chat_id, targets)
 
     def _control(self, envelope: Envelope) -> None:
         match envelope.action:
@@ -311,18 +316,16 @@ class Session:
         if report is not None:
             await self._try(report)
 
-    async def _try(self, operation: Report | Relay) -> bool:
+    async def _try(self, report: Report) -> bool:
         try:
-            await self.perform(operation)
-        except RunLLMError as error:
-            kind = type(operation).__name__
-            workflow.logger.error("session %d: %s failed: %s", self.state.session_id, kind, error)
-            if isinstance(operation, Relay):  # a report on a report that fails would never end
-                self._reporter.error(f"a message could not be mirrored: {error}")
+            await self.perform(report)
+        except RunLLMError as error:  # a report on a report that fails would never end
+            workflow.logger.error("session %d: a report failed: %s", self.state.session_id, error)
             return False
         return True
 
     async def _close(self) -> None:
+        await self._mirroring.give_up()
         while True:
             while self.state.inbox:
                 self._reporter.account(self.state.inbox.pop(0), "ignored", "the session is closed")
@@ -370,6 +373,7 @@ class Session:
         """Continues as new while no handler is running or parked, before the next event, which travels in the inbox."""
         if not self._is_due_to_move() or self.state.phase == "closed":
             return
+        await self._mirroring.rest()
         await self._report()
         behaviour = workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE
         if workflow.info().is_target_worker_deployment_version_changed() and not await self._new_version_fits():

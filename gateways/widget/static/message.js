@@ -85,7 +85,7 @@ function buttons(entry, actions) {
     return node;
   });
   const chosen = entry.buttons.find((button) => button.id === entry.wait?.clicked);
-  const said = chosen ? `Chosen: ${chosen.text}` : (entry.wait?.note ?? ENDED[entry.wait?.state]);
+  const said = entry.wait?.note ?? (chosen ? `Chosen: ${chosen.text}` : ENDED[entry.wait?.state]);
   const row = element("div", { className: "buttons", role: "group", "aria-label": "Choices" }, ...made);
   return said ? [row, outcome(said)] : [row];
 }

@@ -87,11 +87,12 @@ class Case:
         name: str | None = None,
         on: ChatSurface | None = None,
         author: str = MessageType.USER,
+        **more: Any,
     ) -> Message:
         """Records a message as the gateways do: written by a person, on a surface."""
         async with self.store.begin() as db:
             row = await messages.add(
-                db, session_id=self.session_id, author=author, text=text, author_id=by, author_name=name
+                db, session_id=self.session_id, author=author, text=text, author_id=by, author_name=name, **more
             )
             key = surface_key(on or self.widget)
             await messages.post(

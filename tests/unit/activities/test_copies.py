@@ -1,10 +1,20 @@
+import asyncio
+
 import pytest
 
 from gateways.adapter import Effect
-from gateways.wire import EventKind, Relay
+from gateways.wire import EventKind, Relay, Relayed
 from runllm.bridge.messages import MessageType
-from runllm.bridge.surfaces import ChatSurface, SlackThread, ZendeskTicket, ZendeskTicketConfig, surface_key
-from runllm.errors import NotConnected, Unavailable
+from runllm.bridge.surfaces import (
+    AdminConsole,
+    AdminConsoleConfig,
+    ChatSurface,
+    SlackThread,
+    ZendeskTicket,
+    ZendeskTicketConfig,
+    surface_key,
+)
+from runllm.errors import NotConnected, Rejected, Unavailable
 from runllm.operations import MessageRef, PostMessage, SyncConversation
 from store import messages
 from tests.unit.activities.conftest import Case
@@ -90,14 +100,162 @@ async def test_a_target_that_fails_does_not_keep_the_message_from_the_others(
 
     case.platform.before = slack_is_down
     call = case.call(relay(case, row.id))
-    with pytest.raises(Unavailable):
-        await copies.relay(call)
+    became = await copies.relay(call)
+    assert became == Relayed(shown=[surface_key(TICKET)], later={surface_key(case.slack): "no answer"})
     assert [where for where, _ in case.platform.shown.values()] == [surface_key(TICKET)]
+    alone = call.model_copy(
+        update={"operation": call.operation.model_copy(update={"to": [case.slack], "insists": True})}
+    )
+    with pytest.raises(Unavailable):
+        await copies.relay(alone)
     case.platform.before = once(NotConnected("nobody asks"))
     with pytest.raises(NotConnected):
-        await copies.relay(call)
-    await copies.relay(call)
+        await copies.relay(alone)
+    assert await copies.relay(alone) == Relayed(shown=[surface_key(case.slack)])
     assert len(case.platform.shown) == 2
+
+
+async def test_a_target_that_is_slow_is_left_behind_and_its_message_is_not_doubled(
+    case: Case, copies: CopyActivities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await case.said("Any news?")
+    monkeypatch.setattr("worker.activities.copies.PATIENCE", 0.2)
+
+    async def slack_never_answers(effect: Effect, to: ChatSurface | None) -> None:
+        if isinstance(to, SlackThread):
+            await asyncio.Event().wait()
+
+    case.platform.after = slack_never_answers  # it has taken the message
+    call = case.call(relay(case, row.id))
+    became = await copies.relay(call)
+    assert became is not None
+    assert (became.shown, list(became.later)) == ([surface_key(TICKET)], [surface_key(case.slack)])
+    case.platform.after = once(Unavailable("not this time"))
+    alone = call.operation.model_copy(update={"to": [case.slack], "insists": True})
+    with pytest.raises(Unavailable):
+        await copies.relay(case.call(alone, key=call.key))
+    await copies.relay(case.call(alone, key=call.key))
+    assert sorted(where for where, _ in case.platform.shown.values()) == [surface_key(case.slack), surface_key(TICKET)]
+
+
+async def test_a_target_that_refuses_for_good_is_named(case: Case, copies: CopyActivities) -> None:
+    row = await case.said("Any news?")
+    case.platform.before = once(Rejected("the channel is archived"))
+    became = await copies.relay(case.call(relay(case, row.id)))
+    assert became is not None
+    assert (len(became.shown), list(became.refused.values())) == (1, ["the channel is archived"])
+
+
+# Who may see what
+
+
+async def test_an_internal_note_reaches_tickets_and_the_console_and_no_customer(
+    case: Case, copies: CopyActivities
+) -> None:
+    note = await case.said("He is a difficult one", name="Max", on=TICKET, is_internal=True)
+    console = AdminConsole(config=AdminConsoleConfig(agent_id=1, convo_identifier="k1"))
+    other = ZendeskTicket(config=ZendeskTicketConfig(subdomain="acme", id="8"))
+    mirror = Relay(kind="message", chat_id=note.id, from_surface=TICKET, to=[case.widget, case.slack, console, other])
+    became = await copies.relay(case.call(mirror))
+    assert became is not None
+    assert became.kept_back == [surface_key(case.widget), surface_key(case.slack)]
+    shown = {where: content.is_internal for where, content in case.platform.shown.values()}
+    assert shown == {surface_key(console): True, surface_key(other): True}
+
+
+async def test_the_whole_conversation_is_copied_without_internal_notes(case: Case, copies: CopyActivities) -> None:
+    await case.said("How?")
+    await case.said("He is a difficult one", on=TICKET, is_internal=True)
+    await copies.sync_conversation(case.call(SyncConversation(to=case.slack)))
+    assert case.platform.texts == ["How?"]
+    await copies.sync_conversation(case.call(SyncConversation(to=TICKET)))
+    assert case.platform.texts == ["How?", "How?"]
+
+
+async def test_an_internal_note_that_changes_is_changed_where_it_is_shown_only(
+    case: Case, copies: CopyActivities
+) -> None:
+    note = await case.said("Difficult", on=TICKET, is_internal=True)
+    mirror = Relay(kind="edit", chat_id=note.id, from_surface=TICKET, to=[case.slack])
+    became = await copies.relay(case.call(mirror))
+    assert became == Relayed(kept_back=[surface_key(case.slack)])
+    assert case.platform.calls == []
+
+
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [({}, "Customer"), ({"is_from_staff": True}, "Support"), ({"is_from_bot": True}, "Another bot")],
+)
+async def test_who_has_no_name_is_called_what_they_are(
+    case: Case, copies: CopyActivities, how: dict[str, bool], name: str
+) -> None:
+    row = await case.said("Hello", **how)
+    await copies.relay(case.call(relay(case, row.id)))
+    assert {content.author_name for _, content in case.platform.shown.values()} == {name}
+
+
+# Files
+
+
+def attachment(name: str = "log.txt", **more: object) -> dict[str, object]:
+    return {"name": name, "mimetype": "text/plain", "size": 3, "platform": "slack", "ref": "T1:F1", **more}
+
+
+async def test_files_come_along(case: Case, copies: CopyActivities) -> None:
+    row = await case.said("See the log", attachments=[attachment()])
+    await copies.relay(case.call(relay(case, row.id)))
+    for _, content in case.platform.shown.values():
+        assert content.text == "See the log"
+        assert [(file.name, file.mimetype, file.data) for file in content.files] == [
+            ("log.txt", "text/plain", b"content of log.txt")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        (
+            attachment(size=9 * 1024 * 1024),
+            "📎 log.txt (9 MB) stayed where it was: files of more than 8 MB are not copied.",
+        ),
+        (attachment(platform="fax"), "📎 log.txt (3 bytes) stayed where it was: its platform does not give it out."),
+        (
+            attachment(platform="fax", url="https://files.example/1"),
+            "📎 [log.txt](https://files.example/1) (3 bytes) stayed where it was: its platform does not give it out.",
+        ),
+    ],
+)
+async def test_a_line_stands_where_a_file_cannot_be_also_after_an_edit(
+    case: Case, copies: CopyActivities, file: dict[str, object], line: str
+) -> None:
+    row = await case.said("See the log", attachments=[file])
+    await copies.relay(case.call(relay(case, row.id)))
+    assert case.platform.texts == [f"See the log\n\n{line}"] * 2
+    async with case.store.begin() as db:
+        await messages.edit_text(db, row.id, "See my log")
+    await copies.relay(case.call(relay(case, row.id, "edit")))
+    assert case.platform.texts == [f"See my log\n\n{line}"] * 2
+
+
+async def test_words_wait_for_files_a_while_and_then_go_alone(
+    case: Case, copies: CopyActivities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await case.said("See the log", attachments=[attachment()])
+
+    async def away(attachment: dict[str, object]) -> bytes:
+        raise Unavailable("Slack is away")
+
+    monkeypatch.setattr(case.platform, "read_file", away)
+    call = case.call(relay(case, row.id))
+    for _ in range(3):
+        became = await copies.relay(call)
+        assert became is not None
+        assert len(became.later) == 2
+    assert case.platform.calls == []
+    became = await copies.relay(call)
+    assert became is not None
+    assert len(became.shown) == 2
+    assert case.platform.texts[0].endswith("stayed where it was: its platform does not give it out.")
 
 
 async def test_edits_and_deletions_reach_the_copies_and_only_those(case: Case, copies: CopyActivities) -> None:

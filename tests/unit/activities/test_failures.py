@@ -11,7 +11,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from runllm.errors import BY_NAME, ModelError, NotConnected, RateLimited, Rejected, Unavailable, UsageError
 from runllm.operations import MessageRef
-from worker.activities.failures import application_error, first_to_raise
+from worker.activities.failures import application_error
 from worker.activities.interceptor import ActivityManners
 
 
@@ -35,12 +35,6 @@ def test_the_session_can_make_each_of_our_errors_itself_again(name: str) -> None
     error = BY_NAME[name]("the text")
     crossed = application_error(error)
     assert (crossed.type, crossed.message) == (name, "the text")
-
-
-def test_of_several_errors_the_one_that_may_go_away_decides() -> None:
-    gone, down = NotConnected("c"), Unavailable("u")
-    assert first_to_raise([gone, down]) is down
-    assert first_to_raise([gone]) is gone
 
 
 def test_an_error_that_quotes_what_people_wrote_is_told_without_it() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from temporalio import activity
 
-from gateways.wire import AskUpgrade, Call, Relay, Report, UpgradeAdvice
+from gateways.wire import AskUpgrade, Call, Relay, Relayed, Report, UpgradeAdvice
 from runllm import operations
 from runllm.operations import Operation
 from tests.unit.activities.conftest import Case
@@ -21,7 +21,7 @@ OPERATIONS = [
 ]
 
 OTHERS = {
-    "surfaces.relay": (Relay, NoneType),
+    "surfaces.relay": (Relay, Relayed | None),
     "session.report": (Report, NoneType),
     "deployments.may_upgrade": (AskUpgrade, UpgradeAdvice),
 }

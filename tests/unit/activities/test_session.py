@@ -101,9 +101,24 @@ async def test_buttons_that_are_over_say_so(
 async def test_a_click_that_won_is_not_taken_back(case: Case, session: SessionActivities) -> None:
     await ask(case, 1)
     async with case.store.begin() as db:
-        assert await buttons.click(db, case.session_id, 1, "ok", "ann") == "won"
+        assert await buttons.click(db, case.session_id, 1, "ok", "U1", "Ann") == "won"
     await session.report(case.call(Report(stop_waits=[1])))
-    assert case.platform.settled == []
+    async with case.store.read() as db:
+        wait = await buttons.get(db, case.session_id, 1)
+    assert wait is not None
+    assert (wait.state, wait.clicked_by, wait.clicked_by_name) == ("clicked", "U1", "Ann")
+
+
+@pytest.mark.parametrize(("name", "note"), [("Ann", "Chosen: OK, by Ann"), (None, "Chosen: OK")])
+async def test_a_click_that_won_is_shown_also_where_the_gateway_could_not_show_it(
+    case: Case, session: SessionActivities, name: str | None, note: str
+) -> None:
+    await ask(case, 1)
+    async with case.store.begin() as db:
+        await buttons.click(db, case.session_id, 1, "ok", "U1", name)
+    await session.report(case.call(Report(stop_waits=[1], phase="closed")))
+    ((where, _, shown),) = case.platform.settled
+    assert (where, shown) == (surface_key(case.slack), note)
 
 
 async def test_a_retry_settles_what_could_not_be_settled(case: Case, session: SessionActivities) -> None:

@@ -211,3 +211,15 @@ def follows_up(agent: Agent, event: Event, widget: ChatWidget) -> None:
 def mirrors(agent: Agent, event: Event) -> None:
     other = ChatWidget.model_validate({"config": {"convo_identifier": f"other-{event.conversation.session_id}"}})
     agent.terminate(keep_in_sync=[event.conversation.surface, other])
+
+
+@entrypoint(listeners=HERE)
+def mirrors_three(agent: Agent, event: Event) -> None:
+    number = event.conversation.session_id
+    others = [ChatWidget.model_validate({"config": {"convo_identifier": f"{name}-{number}"}}) for name in ("b", "c")]
+    agent.terminate(keep_in_sync=[event.conversation.surface, *others])
+
+
+@entrypoint(listeners=HERE)
+def answers_bots(agent: Agent, event: Event) -> None:
+    say(agent, event, f"no, {text_of(event)}")
