@@ -75,9 +75,7 @@ def button_ids(blocks: Sequence[dict[str, Any]]) -> list[str]:
     return ids
 
 
-async def message_to_post(
-    db: AsyncSession, call: Call[Any], ref: MessageRef, *, is_internal: bool = False
-) -> Message:
+async def message_to_post(db: AsyncSession, call: Call[Any], ref: MessageRef, *, is_internal: bool = False) -> Message:
     """The row behind `ref`. Plain text gets a row of its own, under the effect's key.
 
     A recorded message whose text the handler changed: the row gets the new text if nobody has seen it yet. If somebody
@@ -96,12 +94,11 @@ async def message_to_post(
             key=call.key,
         )
     row = await recorded(db, call.session_id, ref.chat_id)
-    if row.author == MessageType.ASSISTANT:  # its own words are internal for as long as it says them internally only
-        row.is_internal = is_internal and (row.is_internal or not await messages.postings_of(db, row.id))
-    if ref.text is None or ref.text == row.text:
-        return row
-    if row.author == MessageType.ASSISTANT and not await messages.postings_of(db, row.id):
-        row.text = ref.text
+    is_new = row.author == MessageType.ASSISTANT and not await messages.postings_of(db, row.id)
+    if ref.text is None or ref.text == row.text or is_new:
+        row.text = row.text if ref.text is None else ref.text
+        if row.author == MessageType.ASSISTANT:  # its words are internal as long as it says them internally only
+            row.is_internal = is_internal and (row.is_internal or is_new)
         return row
     return await messages.add(
         db,
@@ -113,7 +110,7 @@ async def message_to_post(
         category=row.category,
         sources=row.sources,
         attachments=row.attachments,
-        is_internal=row.is_internal,
+        is_internal=is_internal or (row.is_internal and row.author == MessageType.USER),
         is_from_staff=row.is_from_staff,
         is_from_bot=row.is_from_bot,
         key=call.key,

@@ -14,7 +14,7 @@ from runllm.bridge.surfaces import (
     ZendeskTicketConfig,
     surface_key,
 )
-from runllm.errors import NotConnected, Rejected, Unavailable
+from runllm.errors import NotConnected, Rejected, Unavailable, UsageError
 from runllm.operations import MessageRef, PostMessage, SyncConversation
 from store import messages
 from tests.unit.activities.conftest import Case
@@ -170,6 +170,29 @@ async def test_the_whole_conversation_is_copied_without_internal_notes(case: Cas
     assert case.platform.texts == ["How?"]
     await copies.sync_conversation(case.call(SyncConversation(to=TICKET)))
     assert case.platform.texts == ["How?", "How?"]
+
+
+async def test_what_the_agent_says_internally_is_internal_until_it_says_it_openly(
+    case: Case, copies: CopyActivities
+) -> None:
+    surfaces = SurfaceActivities(case.context)
+    note = PostMessage(to=TICKET, message=MessageRef(text="A draft"), is_internal=True)
+    await surfaces.post_message(case.call(note))
+    await copies.sync_conversation(case.call(SyncConversation(to=case.slack)))
+    assert case.platform.texts == ["A draft"]
+    draft = await case.said("The answer", author=MessageType.ASSISTANT, by=None, on=TICKET)
+    ref = MessageRef(chat_id=draft.id)
+    await surfaces.post_message(case.call(PostMessage(to=case.slack, message=ref)))
+    assert not (await case.message(draft.id)).is_internal
+
+
+async def test_a_persons_internal_note_is_sent_to_no_customer(case: Case) -> None:
+    note = await case.said("Difficult", on=TICKET, is_internal=True)
+    posting = PostMessage(to=case.slack, message=MessageRef(chat_id=note.id))
+    with pytest.raises(UsageError, match="internal comment, and customers can see a slack_thread"):
+        await SurfaceActivities(case.context).post_message(case.call(posting))
+    await SurfaceActivities(case.context).post_message(case.call(posting.model_copy(update={"to": TICKET})))
+    assert [content.is_internal for _, content in case.platform.shown.values()] == [True]
 
 
 async def test_an_internal_note_that_changes_is_changed_where_it_is_shown_only(
