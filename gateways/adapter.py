@@ -48,7 +48,7 @@ class Inbound(Frozen):
         surface: Where it happened.
         happening: What triggers look at; None for clicks, which need none.
         remote_id: The platform's identifier of the message that is new, edited, deleted or reacted to.
-        text: What a message says, also after an edit.
+        text: What a message says, also after an edit; the new status, for `status`.
         user: Who did it, in the platform's terms.
         author_name: The name the platform shows for them.
         origin: Origin of the web page, for widgets: what `WidgetListener.domain` is compared with.
@@ -56,6 +56,7 @@ class Inbound(Frozen):
             and what only the platform's own adapter understands, under `platform` and `ref`. No tokens.
         wait_id, button_id: The click, for `button`.
         is_helpful, comment: The opinion, for `feedback`; `remote_id` is the message that it is about.
+        place_tags: Tags that the platform has on the place, for tickets: what `ZendeskListener.tags` is compared with.
         is_from_bot: A program wrote it: another bot, or an integration. It wakes no handler, unless a trigger says
             `from_bots=True`; a mirror repeats it.
         is_from_staff: The platform says that a member of the support team wrote it.
@@ -65,7 +66,7 @@ class Inbound(Frozen):
             session already.
     """
 
-    kind: Literal["message", "reaction", "edit", "delete", "button", "feedback"]
+    kind: Literal["message", "reaction", "edit", "delete", "button", "feedback", "status"]
     dedupe_key: str
     surface: AnySurface
     happening: Happening | None = None
@@ -79,6 +80,7 @@ class Inbound(Frozen):
     button_id: str = ""
     is_helpful: bool | None = None
     comment: str = ""
+    place_tags: list[str] = []
     is_from_bot: bool = False
     is_from_staff: bool = False
     is_internal: bool = False

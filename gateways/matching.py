@@ -10,9 +10,10 @@ from runllm.bridge.listeners import (
     Listener,
     SlackListener,
     WidgetListener,
+    ZendeskListener,
     as_list,
 )
-from runllm.bridge.surfaces import AdminConsole, ChatWidget, DiscordThread, SlackThread
+from runllm.bridge.surfaces import AdminConsole, ChatWidget, DiscordThread, SlackThread, ZendeskTicket
 from runllm.bridge.triggers import AllMessages, AnyTrigger, Trigger, first_that_fires
 from runllm.operations import Frozen
 
@@ -74,6 +75,8 @@ def triggers_for(listener: Listener, inbound: Inbound) -> list[Trigger]:
             return _of_channel(listener, config.channel)
         case DiscordListener(guild_id=guild_id), DiscordThread(config=config) if guild_id == config.guild_id:
             return _of_channel(listener, config.channel_id)
+        case ZendeskListener(subdomain=subdomain), ZendeskTicket() as ticket if subdomain == ticket.subdomain:
+            return as_list(listener.default_trigger) if _may_start(listener, inbound) else []
         case _:
             return []
 
@@ -86,6 +89,13 @@ def _of_channel(listener: SlackListener | DiscordListener, channel_id: str) -> l
         if channel.channel_id == channel_id:
             return as_list(channel.trigger if channel.trigger is not None else listener.default_trigger)
     return []
+
+
+def _may_start(listener: ZendeskListener, inbound: Inbound) -> bool:
+    """A customer's public comment, on a ticket with one of the listener's tags where it names any."""
+    is_customers = inbound.kind == "message" and not inbound.is_internal and not inbound.is_from_staff
+    wanted = {tag.lower() for tag in listener.tags or []}
+    return is_customers and (not wanted or not wanted.isdisjoint(inbound.place_tags))
 
 
 def serves(domain: str, origin: str | None) -> bool:

@@ -122,6 +122,8 @@ async def _record(db: AsyncSession, inbound: Inbound) -> Accepted:
             return await _record_change(db, inbound, key, session)
         case "feedback":
             return await _record_feedback(db, inbound, key, session)
+        case "status":
+            return await _record_status(db, inbound, key, session)
         case "message" | "reaction":
             return await _record_message(db, inbound, key, session)
 
@@ -192,6 +194,16 @@ async def _record_change(db: AsyncSession, inbound: Inbound, key: str, session: 
     else:
         await messages.delete(db, message.id)
     return await _add(db, inbound, key, session, message=message)
+
+
+async def _record_status(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+    """A change of status is on the session's log, whether or not a handler listens for it."""
+    if session is None:
+        return await _add(db, inbound, key, None, ignored=NO_LISTENER)
+    line_key = hashlib.sha256(inbound.dedupe_key.encode()).hexdigest()[:32]
+    line = f"{inbound.surface.type} {key.rpartition(':')[2]} is {inbound.text} now"
+    await sessions.add_log(db, session.id, line_key, [{"level": "print", "text": line}])
+    return await _add(db, inbound, key, session)
 
 
 async def _record_feedback(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:

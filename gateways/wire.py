@@ -68,7 +68,7 @@ class SearchAttribute:
 
 SessionPhase = Literal["listening", "handling", "waiting_for_button", "mirroring", "closed"]
 
-EventKind = Literal["message", "reaction", "edit", "delete", "button", "feedback", "control", "unknown"]
+EventKind = Literal["message", "reaction", "edit", "delete", "button", "feedback", "status", "control", "unknown"]
 
 
 class Envelope(BaseModel):

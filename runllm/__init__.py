@@ -28,6 +28,7 @@ from runllm.bridge.listeners import (
     SlackChannel,
     SlackListener,
     WidgetListener,
+    ZendeskListener,
 )
 from runllm.bridge.messages import (
     AnswerCategory,
@@ -51,7 +52,7 @@ from runllm.bridge.surfaces import (
     ZendeskTicket,
     ZendeskTicketConfig,
 )
-from runllm.bridge.triggers import AllMessages, Emoji, Mention, TicketComment, Trigger, TriggerType
+from runllm.bridge.triggers import AllMessages, Emoji, Mention, TicketComment, TicketStatus, Trigger, TriggerType
 from runllm.client import Client
 from runllm.decorators import EntrypointWrapper, TaskWrapper, entrypoint, task
 from runllm.errors import (
@@ -114,12 +115,14 @@ __all__ = [
     "SurfaceType",
     "TaskWrapper",
     "TicketComment",
+    "TicketStatus",
     "Trigger",
     "TriggerType",
     "Unavailable",
     "UsageError",
     "UserChatMessage",
     "WidgetListener",
+    "ZendeskListener",
     "ZendeskTicket",
     "ZendeskTicketConfig",
     "__version__",

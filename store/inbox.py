@@ -11,6 +11,8 @@ from store.messages import get as get_message
 from store.models import InboxRow, Message, now
 from store.rows import change, change_one, find, insert_new
 
+_AT_ONCE = 500
+
 GRACE = timedelta(seconds=2)
 """How long whoever took an event in, or took it from `due`, has to deliver it before it is due (again)."""
 
@@ -98,6 +100,15 @@ async def envelope_of(db: AsyncSession, row: InboxRow) -> tuple[dict[str, Any], 
 async def by_dedupe_key(db: AsyncSession, dedupe_key: str) -> InboxRow | None:
     """The row of an event that was seen before."""
     return await find(db, InboxRow, InboxRow.dedupe_key == dedupe_key)
+
+
+async def known(db: AsyncSession, dedupe_keys: Sequence[str]) -> set[str]:
+    """Those of the keys that events were seen with before."""
+    found: set[str] = set()
+    for start in range(0, len(dedupe_keys), _AT_ONCE):
+        some = dedupe_keys[start : start + _AT_ONCE]
+        found.update(await db.scalars(select(InboxRow.dedupe_key).where(InboxRow.dedupe_key.in_(some))))
+    return found
 
 
 async def undelivered(db: AsyncSession, session_id: int, limit: int) -> list[InboxRow]:

@@ -10,6 +10,7 @@ from runllm.bridge.listeners import (
     SlackChannel,
     SlackListener,
     WidgetListener,
+    ZendeskListener,
     as_list,
 )
 from runllm.bridge.triggers import Emoji, Trigger
@@ -33,6 +34,8 @@ def overlap(one: Listener, other: Listener) -> bool:
             return a == b and _share_a_channel(_claims(one), _claims(other))
         case DiscordListener(guild_id=a), DiscordListener(guild_id=b):
             return a == b and _share_a_channel(_claims(one), _claims(other))
+        case ZendeskListener(subdomain=a), ZendeskListener(subdomain=b):
+            return a == b and _share_a_ticket(one.tags or [], other.tags or [])
     return False
 
 
@@ -42,6 +45,11 @@ def _same_site(a: str, b: str) -> bool:
     if a.startswith("*."):
         return b.endswith(a[1:])
     return a == b or (b.startswith("*.") and a.endswith(b[1:]))
+
+
+def _share_a_ticket(some: Sequence[str], others: Sequence[str]) -> bool:
+    """A listener without tags takes every ticket. One ticket may carry tags of two: whoever was published first has it."""
+    return not some or not others or not {tag.lower() for tag in some}.isdisjoint(tag.lower() for tag in others)
 
 
 _Claims = dict[str | None, list[Trigger]]

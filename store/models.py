@@ -445,3 +445,12 @@ class Lease(Row):
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     holder: Mapped[str] = mapped_column(String(100))
     until: Mapped[datetime]
+
+
+class Cursor(Row):
+    """How far what a platform keeps has been read."""
+
+    __tablename__ = "cursors"
+    name: Mapped[str] = mapped_column(String(300), primary_key=True)
+    position: Mapped[str] = mapped_column(String(300))
+    moved_at: Mapped[datetime] = mapped_column(default=now)

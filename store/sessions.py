@@ -15,6 +15,8 @@ from store.rows import change_one, find, insert_missing, insert_new
 
 _SURFACE: TypeAdapter[ChatSurface] = TypeAdapter(AnySurface)
 
+_AT_ONCE = 500
+
 LogLine = Mapping[str, str]
 """`level`, `text` and, where a handler is known, `handler`."""
 
@@ -63,6 +65,15 @@ async def bound_session(db: AsyncSession, surface_key: str) -> Session | None:
     """The session that a surface belongs to."""
     bound = select(SurfaceBinding.session_id).where(SurfaceBinding.surface_key == surface_key).scalar_subquery()
     return await find(db, Session, Session.id == bound)
+
+
+async def bound(db: AsyncSession, surface_keys: Sequence[str]) -> set[str]:
+    """Those of the surfaces that belong to some session."""
+    found: set[str] = set()
+    for start in range(0, len(surface_keys), _AT_ONCE):
+        some = surface_keys[start : start + _AT_ONCE]
+        found.update(await db.scalars(select(SurfaceBinding.surface_key).where(SurfaceBinding.surface_key.in_(some))))
+    return found
 
 
 async def surfaces_of(db: AsyncSession, session_id: int) -> list[ChatSurface]:

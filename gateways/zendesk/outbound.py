@@ -17,6 +17,7 @@ from gateways.platforms import ZendeskSettings
 from gateways.zendesk.account import Account, CollisionError
 from gateways.zendesk.accounts import Accounts
 from gateways.zendesk.html import blackened, is_person, message_of, pages, plain, rendered, without_placeholders
+from gateways.zendesk.inbound import effect_of
 from runllm.bridge.surfaces import ChatSurface, ZendeskTicket, ZendeskTicketConfig, surface_key
 from runllm.errors import Rejected, SurfaceError, Unavailable
 from store import messages
@@ -209,6 +210,9 @@ class ZendeskAdapter:
 
 async def _user_for(account: Account, requester: Requester) -> int | None:
     """The Zendesk user of a person; None where the engine's user may not make users, and so is the requester itself."""
+    account_of, _, id = requester.user.partition(":")
+    if account_of == account.subdomain and id.isdecimal():
+        return int(id)  # they wrote in Zendesk
     fields = {"external_id": f"runllm:{requester.user}", "name": requester.name, "role": "end-user"}
     if requester.email:
         fields["email"] = requester.email
@@ -237,12 +241,6 @@ async def _audit_of(account: Account, ticket_id: str, effect: Effect) -> dict[st
     audits, _ = await account.audits(ticket_id)
     wanted = account.marked(effect.key)
     return next((audit for audit in reversed(audits) if effect_of(audit) == wanted), None)
-
-
-def effect_of(audit: dict[str, Any]) -> str:
-    """The effect that an audit belongs to, as it was marked; empty for changes that no engine made."""
-    custom = (audit.get("metadata") or {}).get("custom") or {}
-    return str(custom.get("effect") or "")
 
 
 def _comment_in(audit: dict[str, Any]) -> str:

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias, Union
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from runllm.bridge.triggers import AnyTrigger, Mention, Trigger
+from runllm.bridge.triggers import AnyTrigger, Mention, TicketComment, Trigger
 
 
 class ListenerType(StrEnum):
@@ -16,12 +16,14 @@ class ListenerType(StrEnum):
         WIDGET: Chat widgets on web pages.
         DISCORD_THREAD: Discord channels and threads.
         ADMIN_CONSOLE: The engine's own admin console.
+        ZENDESK_TICKET: Zendesk tickets.
     """
 
     SLACK_THREAD = "slack_thread"
     WIDGET = "widget"
     DISCORD_THREAD = "discord_thread"
     ADMIN_CONSOLE = "admin_console"
+    ZENDESK_TICKET = "zendesk_ticket"
 
 
 class _Frozen(BaseModel):
@@ -118,8 +120,31 @@ class AdminConsoleListener(_Frozen):
     agent_id: int
 
 
+def _short_name(value: object) -> object:
+    """`company` of `company.zendesk.com`: both are what people call an account."""
+    return value.strip().lower().removesuffix(".zendesk.com") if isinstance(value, str) else value
+
+
+class ZendeskListener(_Frozen):
+    """Listens to the tickets of a Zendesk account: a customer's public comment on one starts a conversation.
+
+    Internal notes and comments of the support team start none; once a conversation has begun, they are events like others.
+
+    Attributes:
+        type: Always `ZENDESK_TICKET`.
+        subdomain: `company` of `company.zendesk.com`.
+        tags: Only tickets that carry one of these tags; all tickets where it is empty or None.
+        default_trigger: What wakes the workflow on such a ticket: a comment.
+    """
+
+    type: Literal[ListenerType.ZENDESK_TICKET] = ListenerType.ZENDESK_TICKET
+    subdomain: Annotated[str, BeforeValidator(_short_name)]
+    tags: list[str] | None = None
+    default_trigger: Triggers = TicketComment()
+
+
 Listener: TypeAlias = Union[  # noqa: UP007 - the documented form of the alias
-    SlackListener, WidgetListener, DiscordListener, AdminConsoleListener
+    SlackListener, WidgetListener, DiscordListener, AdminConsoleListener, ZendeskListener
 ]
 """Any place where a published workflow can listen."""
 

@@ -17,12 +17,14 @@ class TriggerType(StrEnum):
         EMOJI: Somebody reacts with an emoji.
         ALL_MESSAGES: Somebody writes a message.
         TICKET_COMMENT: Somebody comments on a ticket.
+        TICKET_STATUS: Somebody sets the status of a ticket.
     """
 
     MENTION = "mention"
     EMOJI = "emoji"
     ALL_MESSAGES = "all_messages"
     TICKET_COMMENT = "ticket_comment"
+    TICKET_STATUS = "ticket_status"
 
 
 class _Frozen(BaseModel):
@@ -76,7 +78,24 @@ class TicketComment(_Frozen):
     from_bots: bool = False
 
 
-Trigger: TypeAlias = Union[Mention, Emoji, AllMessages, TicketComment]  # noqa: UP007 - the documented form
+class TicketStatus(_Frozen):
+    """Runs the handler when a ticket gets a status: when the support team has solved it, say. Nobody wrote a message then.
+
+    Attributes:
+        statuses: The statuses that count: `new`, `open`, `pending`, `on-hold`, `solved`, `closed`.
+        comments: Comments on the ticket count, too. False unless told otherwise.
+        from_bots: Comments of other programs count too. False unless told otherwise.
+    """
+
+    type: Literal[TriggerType.TICKET_STATUS] = TriggerType.TICKET_STATUS
+    statuses: list[Literal["new", "open", "pending", "on-hold", "solved", "closed"]] = ["solved", "closed"]
+    comments: bool = False
+    from_bots: bool = False
+
+
+Trigger: TypeAlias = Union[  # noqa: UP007 - the documented form
+    Mention, Emoji, AllMessages, TicketComment, TicketStatus
+]
 """Any condition that can wake a handler."""
 
 AnyTrigger: TypeAlias = Annotated[Trigger, Field(discriminator="type")]
@@ -88,12 +107,13 @@ class Happening(_Frozen):
 
     Attributes:
         surface: The kind of surface it happened on.
-        is_message: A new message or ticket comment, as opposed to a reaction.
+        is_message: A new message or ticket comment, as opposed to a reaction or a change of status.
         is_mention: The message mentions the bot.
         emoji: The shortcode of a reaction; None for messages.
         is_reply: The message, or the one reacted to, is a reply inside a thread.
         is_last: The message reacted to is the last one of its thread.
         is_from_bot: A program wrote the message, or reacted: it wakes only triggers that say `from_bots=True`.
+        status: What a ticket's status has become; None where something else happened.
     """
 
     surface: SurfaceType
@@ -103,6 +123,7 @@ class Happening(_Frozen):
     is_reply: bool = False
     is_last: bool = True
     is_from_bot: bool = False
+    status: str | None = None
 
 
 def fires(trigger: Trigger, what: Happening) -> bool:
@@ -116,6 +137,9 @@ def fires(trigger: Trigger, what: Happening) -> bool:
             return what.is_message and what.is_mention
         case TicketComment():
             return what.is_message and what.surface is SurfaceType.ZENDESK_TICKET
+        case TicketStatus(statuses=statuses, comments=comments):
+            is_comment = what.is_message and what.surface is SurfaceType.ZENDESK_TICKET
+            return what.status in statuses or (comments and is_comment)
         case Emoji(shortcode=shortcode, exclude_replies=exclude_replies):
             return what.emoji == shortcode and what.is_last and not (exclude_replies and what.is_reply)
 

@@ -1,9 +1,39 @@
 """`runllm connect zendesk`."""
 
+from typing import Annotated
+
+import typer
+
 from runllm.cli.connecting import connect_and_say
 from runllm.cli.engine import DEFAULT_SERVER, ApiKey, AsJson, Server
 
 
-def command(json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
-    """Connect Zendesk: not in this version."""
-    connect_and_say("zendesk", {}, json=json, server=server, api_key=api_key)
+def command(
+    subdomain: Annotated[
+        str, typer.Option(help="`company` of `company.zendesk.com`.", envvar="ZENDESK_SUBDOMAIN", prompt=True)
+    ],
+    email: Annotated[
+        str, typer.Option(help="The address of the user as whom the engine acts.", envvar="ZENDESK_EMAIL")
+    ] = "",
+    api_token: Annotated[
+        str, typer.Option(help="An API token; asked for where it is left out.", envvar="ZENDESK_API_TOKEN")
+    ] = "",
+    oauth_token: Annotated[
+        str,
+        typer.Option(help="An OAuth access token, in place of address and API token.", envvar="ZENDESK_OAUTH_TOKEN"),
+    ] = "",
+    json: AsJson = False,
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+) -> None:
+    """Connect a Zendesk account: tries the credentials, and makes the webhook and the trigger that report comments.
+
+    Give it an address with an API token, or an OAuth token. Tokens are better in the environment than on the command
+    line, where other users of the machine see them. Repeated, it puts right what was changed in Zendesk.
+    """
+    if not oauth_token:
+        email = email or typer.prompt("E-mail address")
+        api_token = api_token or typer.prompt("API token", hide_input=True)
+    given = {"subdomain": subdomain, "email": email, "api_token": api_token, "oauth_token": oauth_token}
+    credentials = {name: value for name, value in given.items() if value}
+    connect_and_say("zendesk", credentials, json=json, server=server, api_key=api_key)

@@ -90,6 +90,12 @@ class Backstage:
         self._shown[surface_key(at)].append(self._number(message))
         self.lines.append(f"{author} on {at.type}: {message.text}")
 
+    def set_status(self, at: ChatSurface, status: str) -> None:
+        """Takes in that somebody set a ticket's status."""
+        if isinstance(at, ZendeskTicket) and at.id in self.tickets:
+            self.tickets[at.id].status = status
+        self.lines.append(f"user on {at.type}: the status is {status}")
+
     def said(self, text: str, user: str, name: str | None = None) -> UserChatMessage:
         """A person's message, in the record."""
         message = UserChatMessage(text=text, chat_id=next(self._numbers), user_identifier=user, author_name=name)

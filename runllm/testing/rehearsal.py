@@ -10,7 +10,7 @@ from runllm import operations as ops
 from runllm.agent import Agent
 from runllm.bridge.buttons import ButtonClicked
 from runllm.bridge.core import Conversation, Event
-from runllm.bridge.listeners import DiscordListener, SlackListener, WidgetListener
+from runllm.bridge.listeners import DiscordListener, SlackListener, WidgetListener, ZendeskListener
 from runllm.bridge.messages import AnswerCategory, AssistantChatMessage, Source, UserChatMessage
 from runllm.bridge.surfaces import (
     AdminConsole,
@@ -23,6 +23,8 @@ from runllm.bridge.surfaces import (
     SlackThread,
     SlackThreadConfig,
     SurfaceType,
+    ZendeskTicket,
+    ZendeskTicketConfig,
     surface_key,
 )
 from runllm.bridge.triggers import Happening, default_trigger, first_that_fires
@@ -162,6 +164,26 @@ class Rehearsal:
         people = [m for m in self._behind.messages.values() if isinstance(m, UserChatMessage)]
         happening = Happening(surface=SurfaceType(place.type), is_message=False, emoji=emoji)
         return self._take_in(place, happening, people[-1] if people else None)
+
+    def set_status(self, status: str, *, on: ZendeskTicket | None = None) -> list[Sent]:
+        """Somebody sets the status of a ticket, like `solved`. Returns what was sent because of it.
+
+        Args:
+            status: The status, as `Agent.update_zendesk_ticket` knows it.
+            on: The ticket; the conversation's own surface where it is None.
+
+        Returns:
+            All that was sent because of it.
+
+        Example:
+            ```python
+            talk.set_status("solved", on=talk.opened(ZendeskTicket))
+            ```
+        """
+        place = on or self.surface
+        self._behind.set_status(place, status)
+        happening = Happening(surface=SurfaceType(place.type), is_message=False, status=status)
+        return self._take_in(place, happening, None)
 
     def wait(self, duration: timedelta) -> list[Sent]:
         """Nobody says anything for that long. Returns what was sent because of it.
@@ -323,5 +345,7 @@ def _place_of(handler: EntrypointWrapper | TaskWrapper) -> ChatSurface:
         case DiscordListener(guild_id=guild_id, channels=discord):
             channel = discord[0].channel_id if discord else "0"
             return DiscordThread(config=DiscordThreadConfig(guild_id=guild_id, channel_id=channel, thread_id="0"))
+        case ZendeskListener(subdomain=subdomain):
+            return ZendeskTicket(config=ZendeskTicketConfig(subdomain=subdomain, id="0"))
         case _:
             return AdminConsole(config=AdminConsoleConfig(agent_id=listener.agent_id, convo_identifier="rehearsal"))

@@ -32,6 +32,7 @@ _ORIGIN: dict[ListenerType, type[ChatSurface]] = {
     ListenerType.WIDGET: ChatWidget,
     ListenerType.DISCORD_THREAD: DiscordThread,
     ListenerType.ADMIN_CONSOLE: AdminConsole,
+    ListenerType.ZENDESK_TICKET: ZendeskTicket,
 }
 """Where the conversations of each kind of listener start."""
 

@@ -126,9 +126,11 @@ class Session:
     async def _handle(self, envelope: Envelope) -> None:
         self._breaker.look_at(envelope)
         match envelope.kind:
+            case "status" if self.state.phase == "mirroring":
+                self._reporter.account(envelope, "ignored", "it is on record; changes of status are not mirrored")
             case "message" | "reaction" | "edit" | "delete" if self.state.phase == "mirroring":
                 await self._mirror(envelope)
-            case "message" | "reaction":
+            case "message" | "reaction" | "status":
                 await self._message(envelope)
             case "button":
                 await self._click(envelope)

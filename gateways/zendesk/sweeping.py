@@ -1,0 +1,145 @@
+"""Heals lost webhooks: what Zendesk's incremental export says has changed is read, as a webhook would have had it read.
+
+One gateway sweeps an account at a time, by a lease; how far it has got is in the record, so an outage costs time and no
+comment. The export leaves out the last minute, and Zendesk allows ten of its pages a minute: a sweep takes few, and few
+tickets, and leaves the rest to the next one.
+
+https://developer.zendesk.com/documentation/ticketing/managing-tickets/using-the-incremental-export-api/
+"""
+
+import asyncio
+import logging
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gateways.routing import routes_of
+from gateways.zendesk.account import Account
+from gateways.zendesk.accounts import Accounts
+from gateways.zendesk.inbound import Ticket
+from gateways.zendesk.reading import Reader, listens
+from runllm.bridge.surfaces import surface_key
+from runllm.errors import NotConnected, RateLimited, Rejected, SurfaceError
+from store import cursors, leases, sessions
+from store.engine import Store
+from store.models import now
+
+log = logging.getLogger(__name__)
+
+PAGES = 4
+"""Pages of the export in one sweep."""
+
+READS = 60
+"""Tickets that are read in one sweep: two calls each, far below what the smallest plan allows in a minute."""
+
+_LEASE = 90.0
+_BEGIN_BEFORE = timedelta(minutes=5)
+_OVERLAP = timedelta(minutes=5)
+_LONGEST_PAUSE = 900.0
+
+
+class TicketSweeper:
+    """Sweeps all connected accounts, again and again."""
+
+    def __init__(self, store: Store, accounts: Accounts, reader: Reader, every: float) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._reader = reader
+        self._every = every
+        self._me = f"gateway-{secrets.token_hex(4)}"
+        self._not_before: dict[str, datetime] = {}
+        self._failures: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Sweeps until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except Exception:
+                log.exception("Zendesk: a sweep failed; the next one follows")
+            await asyncio.sleep(self._every)
+
+    async def sweep(self) -> None:
+        """Sweeps each account once. One that fails does not hold the others up, and is left alone for a while."""
+        for account in await self._accounts.all():
+            if self._not_before.get(account.subdomain, now()) > now():
+                continue
+            try:
+                await self._sweep(account)
+                self._failures.pop(account.subdomain, None)
+            except SurfaceError as error:
+                self._put_off(account.subdomain, error)
+
+    async def _sweep(self, account: Account) -> None:
+        async with self._store.begin() as db:
+            if not await leases.acquire(db, f"zendesk:{account.subdomain}", self._me, max(_LEASE, 2 * self._every)):
+                return
+            position = await cursors.position(db, _name(account))
+        left = READS
+        for _ in range(PAGES):
+            page = await self._page(account, position)
+            async with self._store.read() as db:
+                relevant = await self._relevant(db, account, page["tickets"])
+            for ticket in relevant[:left]:
+                await self._read(account, str(ticket["id"]))
+            if len(relevant) > left:
+                return  # the same page again next time: what was read is known by then
+            left -= len(relevant)
+            position = await self._advance(account, page)
+            if page["end_of_stream"]:
+                return
+
+    async def _page(self, account: Account, position: str | None) -> dict[str, Any]:
+        _, _, cursor = (position or "").partition(" ")
+        if cursor:
+            try:
+                return await account.changed_tickets(cursor=cursor)
+            except Rejected as refusal:
+                log.warning("Zendesk: %s: the export's cursor is no good any more: %s", account.subdomain, refusal)
+        begin = datetime.fromtimestamp(int((position or "0").partition(" ")[0]), UTC) - _OVERLAP if position else None
+        return await account.changed_tickets(since=int((begin or now() - _BEGIN_BEFORE).timestamp()))
+
+    async def _advance(self, account: Account, page: dict[str, Any]) -> str | None:
+        """Remembers how far we are. The time before the cursor lets the record move forward only."""
+        cursor = page.get("after_cursor")
+        if not cursor:
+            return None
+        position = f"{int(now().timestamp()):012d} {cursor}"
+        async with self._store.begin() as db:
+            await cursors.advance(db, _name(account), position)
+        return position
+
+    async def _relevant(self, db: Any, account: Account, tickets: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Tickets of our conversations, and all where a workflow listens, without those that were read since."""
+        keys = {
+            surface_key(Ticket(subdomain=account.subdomain, id=str(ticket["id"])).surface): ticket for ticket in tickets
+        }
+        wanted = set(keys) if listens(await routes_of(db), account.subdomain) else await sessions.bound(db, list(keys))
+        return [
+            ticket
+            for key, ticket in keys.items()
+            if key in wanted and not self._reader.has_read(key, str(ticket["updated_at"]))
+        ]
+
+    async def _read(self, account: Account, ticket_id: str) -> None:
+        try:
+            taken = await self._reader.read(account, ticket_id)
+        except Rejected as refusal:  # deleted meanwhile
+            log.info("Zendesk: ticket %s of %s cannot be read: %s", ticket_id, account.subdomain, refusal)
+            return
+        if taken:
+            log.warning("Zendesk: %d events on ticket %s of %s had no webhook", taken, ticket_id, account.subdomain)
+
+    def _put_off(self, subdomain: str, error: SurfaceError) -> None:
+        failures = self._failures[subdomain] = self._failures.get(subdomain, 0) + 1
+        pause = min(self._every * 2**failures, _LONGEST_PAUSE)
+        if isinstance(error, RateLimited):
+            pause = max(error.retry_after, self._every)
+        elif isinstance(error, NotConnected | Rejected):
+            pause = _LONGEST_PAUSE  # a person has to do something first
+        self._not_before[subdomain] = now() + timedelta(seconds=pause)
+        log.warning("Zendesk: no sweep of %s for %.0f s: %s", subdomain, pause, error)
+
+
+def _name(account: Account) -> str:
+    return f"zendesk:{account.subdomain}:export"
