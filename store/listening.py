@@ -48,7 +48,7 @@ def _same_site(a: str, b: str) -> bool:
 
 
 def _share_a_ticket(some: Sequence[str], others: Sequence[str]) -> bool:
-    """A listener without tags takes every ticket. One ticket may carry tags of two: whoever was published first has it."""
+    """A listener without tags takes every ticket. One ticket may carry tags of two: the first one published has it."""
     return not some or not others or not {tag.lower() for tag in some}.isdisjoint(tag.lower() for tag in others)
 
 

@@ -86,7 +86,7 @@ class Accounts:
 
 def short_name(domain: str) -> str:
     """`acme` of `acme`, `acme.zendesk.com` and `https://acme.zendesk.com/`."""
-    host = domain.strip().lower().removeprefix("https://").partition("/")[0]
+    host = domain.strip().lower().removeprefix("https://").removesuffix("/")
     return host.removesuffix(".zendesk.com")
 
 

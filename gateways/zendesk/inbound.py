@@ -2,7 +2,7 @@
 
 A webhook that our own trigger sends says only which ticket has changed: what happened there is then read from the
 ticket's audits, which name every comment, its author, its files and its visibility, and carry the mark of our own
-effects. A webhook that somebody subscribed to ticket events instead carries the comment itself, and is taken at its word.
+effects. A webhook that somebody subscribed to ticket events carries the comment itself, and is taken at its word.
 """
 
 import base64

@@ -1,6 +1,7 @@
-"""How a Zendesk account is connected: its credentials are tried, and a webhook and a trigger made to tell us of news."""
+"""How a Zendesk account is connected: credentials are tried, and a webhook and a trigger made that tell us of news."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,7 +51,7 @@ async def check(settings: PlatformSettings, credentials: Credentials) -> Checked
 
 
 async def install(settings: PlatformSettings, credentials: Credentials, checked: Checked) -> Credentials:
-    """Makes webhook and trigger, or puts right those that are there, and returns what to keep. Repeated, it makes no other."""
+    """Makes webhook and trigger, or puts right those that are there. Returns what to keep."""
     keys = _keys(credentials)
     account = Account(keys, settings.zendesk.url)
     try:
@@ -79,7 +80,7 @@ def _keys(credentials: Mapping[str, Any]) -> Keys:
     """
     given = {name: value for name, value in credentials.items() if value not in (None, "")}
     subdomain = short_name(str(given.get("subdomain", "")))
-    if not subdomain or not all(part.isalnum() for part in subdomain.split("-")):
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", subdomain):
         raise UsageError("subdomain is missing: it is `company` of `company.zendesk.com`")
     strangers = sorted(set(given) - set(Keys.model_fields))
     if strangers:
@@ -102,8 +103,8 @@ def _who(me: Mapping[str, Any]) -> list[Finding]:
         found.append(
             Finding(
                 verdict="bad",
-                text=f"{who} is no administrator, so Zendesk lets the engine make no webhook and no trigger, and see no "
-                "export: it can write on tickets and does not hear of comments. Connect it with an administrator's token.",
+                text=f"{who} is no administrator, so Zendesk lets the engine make no webhook and see no export: it can "
+                "write on tickets, and does not hear of comments. Connect it with an administrator's token.",
             )
         )
     return found
@@ -115,8 +116,8 @@ def _reachable(settings: PlatformSettings, subdomain: str) -> list[Finding]:
     is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
     if is_local and not settings.zendesk.url.startswith("http://"):
         text = (
-            f"Zendesk cannot reach {endpoint}: set RUNLLM_PUBLIC_URL to where the gateways are reached from outside, and "
-            "connect again. Until then comments arrive by the sweeper, a minute or two late."
+            f"Zendesk cannot reach {endpoint}: set RUNLLM_PUBLIC_URL to where the gateways are reached from outside, "
+            "and connect again. Until then comments arrive by the sweeper, a minute or two late."
         )
         return [Finding(verdict="bad", text=text)]
     if parts.scheme != "https" and not is_local:

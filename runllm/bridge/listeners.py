@@ -128,7 +128,7 @@ def _short_name(value: object) -> object:
 class ZendeskListener(_Frozen):
     """Listens to the tickets of a Zendesk account: a customer's public comment on one starts a conversation.
 
-    Internal notes and comments of the support team start none; once a conversation has begun, they are events like others.
+    Internal notes and comments of the support team start none; once it has begun, they are events like others.
 
     Attributes:
         type: Always `ZENDESK_TICKET`.

@@ -79,7 +79,7 @@ class TicketComment(_Frozen):
 
 
 class TicketStatus(_Frozen):
-    """Runs the handler when a ticket gets a status: when the support team has solved it, say. Nobody wrote a message then.
+    """Runs the handler when a ticket gets a status: when the support team has solved it, say. Nobody wrote then.
 
     Attributes:
         statuses: The statuses that count: `new`, `open`, `pending`, `on-hold`, `solved`, `closed`.

@@ -20,7 +20,7 @@ def command(
     ] = "",
     oauth_token: Annotated[
         str,
-        typer.Option(help="An OAuth access token, in place of address and API token.", envvar="ZENDESK_OAUTH_TOKEN"),
+        typer.Option(help="An OAuth access token, in place of those two.", envvar="ZENDESK_OAUTH_TOKEN"),
     ] = "",
     json: AsJson = False,
     server: Server = DEFAULT_SERVER,

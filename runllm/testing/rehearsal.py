@@ -177,7 +177,7 @@ class Rehearsal:
 
         Example:
             ```python
-            talk.set_status("solved", on=talk.opened(ZendeskTicket))
+            talk.set_status("solved", on=ticket)
             ```
         """
         place = on or self.surface

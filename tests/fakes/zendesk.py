@@ -159,6 +159,73 @@ class ZendeskAccount:
         audit = self._change(self.tickets[ticket], author, fields, via=via)
         return int(next(event["id"] for event in audit["events"] if event["type"] == "Comment"))
 
+    def make_private(self, ticket: int, comment: int, email: str) -> None:
+        """An agent makes a public comment internal."""
+        self._event(ticket, comment)["public"] = False
+        change = {"id": self.fake.number(), "type": "CommentPrivacyChange", "comment_id": comment, "public": False}
+        self._note(ticket, self.user(email), change)
+
+    def redact(self, ticket: int, comment: int, email: str, text: str) -> None:
+        """An agent blackens `text` in a comment."""
+        event = self._event(ticket, comment)
+        for name in ("body", "plain_body", "html_body"):
+            event[name] = event[name].replace(text, _BLACK * len(text))
+        self._note(
+            ticket, self.user(email), {"id": self.fake.number(), "type": "CommentRedactionEvent", "comment_id": comment}
+        )
+
+    def delete(self, ticket: int) -> None:
+        """Somebody deletes a ticket."""
+        del self.tickets[ticket], self.audits[ticket]
+
+    def comment_event(self, ticket: int, comment: int) -> dict[str, Any]:
+        """What a webhook that is subscribed to ticket events says of a comment."""
+        event, author = self._event(ticket, comment), self.users[self._event(ticket, comment)["author_id"]]
+        now, found = self._now().strftime("%Y-%m-%dT%H:%M:%S.123456789Z"), self.tickets[ticket]
+        return {
+            "account_id": 123456,
+            "detail": {
+                "id": str(ticket),
+                "status": found["status"].upper(),
+                "subject": found["subject"],
+                "tags": found["tags"] or None,
+                "requester_id": str(found["requester_id"]),
+                "updated_at": now,
+            },
+            "event": {
+                "comment": {
+                    "id": str(comment),
+                    "body": event["body"],
+                    "html_body": event["html_body"],
+                    "is_public": event["public"],
+                    "author": {
+                        "id": str(author["id"]),
+                        "is_staff": author["role"] in ("agent", "admin"),
+                        "name": author["name"],
+                    },
+                }
+            },
+            "id": f"event-{self.fake.number()}",
+            "subject": f"zen:ticket:{ticket}",
+            "time": now,
+            "type": "zen:event-type:ticket.comment_added",
+            "zendesk_event_version": "2022-11-06",
+        }
+
+    def status_event(self, ticket: int, previous: str) -> dict[str, Any]:
+        """What a webhook that is subscribed to ticket events says of a change of status."""
+        now, found = self._now().strftime("%Y-%m-%dT%H:%M:%S.123456789Z"), self.tickets[ticket]
+        return {
+            "account_id": 123456,
+            "detail": {"id": str(ticket), "status": found["status"].upper(), "tags": found["tags"], "updated_at": now},
+            "event": {"current": found["status"].upper(), "previous": previous.upper()},
+            "id": f"event-{self.fake.number()}",
+            "subject": f"zen:ticket:{ticket}",
+            "time": now,
+            "type": "zen:event-type:ticket.status_changed",
+            "zendesk_event_version": "2022-11-06",
+        }
+
     def set_status(self, ticket: int, email: str, status: str) -> None:
         """Somebody sets a ticket's status."""
         self._change(self.tickets[ticket], self.user(email), {"status": status}, via="web")
@@ -265,6 +332,13 @@ class ZendeskAccount:
         self.audits[ticket["id"]].append(audit)
         self._run_triggers(ticket, audit, is_new)
         return audit
+
+    def _event(self, ticket: int, comment: int) -> dict[str, Any]:
+        return next(e for audit in self.audits[ticket] for e in audit["events"] if e["id"] == comment)
+
+    def _note(self, ticket: int, who: int, event: dict[str, Any]) -> None:
+        audit = self._change(self.tickets[ticket], who, {}, via="web")
+        audit["events"].append(event)
 
     def _comment(self, ticket: dict[str, Any], who: int, comment: dict[str, Any]) -> dict[str, Any]:
         if len(self.comments(ticket["id"])) >= MOST_COMMENTS:
@@ -388,6 +462,8 @@ class ZendeskStandIn:
         """Starts one on a free port of the loopback address."""
         fake = cls()
         app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/{path:api/.*}", fake._serve)  # for its only account
+        app.router.add_route("*", "/{path:attachments/.*}", fake._serve)
         app.router.add_route("*", "/{subdomain}/{path:.*}", fake._serve)
         fake._runner = web.AppRunner(app, access_log=None)
         await fake._runner.setup()
@@ -540,7 +616,8 @@ class ZendeskStandIn:
         return None
 
     def _answer(self, request: web.Request, path: str, body: Any, raw: bytes) -> web.Response:
-        account = self.accounts.get(request.match_info["subdomain"])
+        only = next(iter(self.accounts), "") if len(self.accounts) == 1 else ""
+        account = self.accounts.get(request.match_info.get("subdomain", only))
         if account is None:
             raise _RefusedError(404, {"error": {"title": "No help desk at that address", "message": "..."}})
         if path.startswith("attachments/token/"):

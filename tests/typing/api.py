@@ -38,9 +38,11 @@ from runllm import (
     SurfaceType,
     TaskWrapper,
     TicketComment,
+    TicketStatus,
     Trigger,
     UserChatMessage,
     WidgetListener,
+    ZendeskListener,
     ZendeskTicket,
     ZendeskTicketConfig,
     entrypoint,
@@ -120,7 +122,9 @@ def decorators() -> None:
     assert_type(asynchronous_task, TaskWrapper)
     assert_type(without_annotations, TaskWrapper)
     assert_type(typed.name, str)
-    assert_type(typed.listeners, list[SlackListener | WidgetListener | DiscordListener | AdminConsoleListener])
+    assert_type(
+        typed.listeners, list[SlackListener | WidgetListener | DiscordListener | AdminConsoleListener | ZendeskListener]
+    )
 
 
 # Each method of an agent
@@ -250,7 +254,7 @@ def nouns(event: Event, click: ButtonClicked, answer: AssistantChatMessage) -> N
     assert_type(conversation.surface, SlackThread | ZendeskTicket | ChatWidget | DiscordThread | AdminConsole)
     assert_type(conversation.tags, list[str])
     assert_type(conversation.session_id, int)
-    assert_type(event.trigger, Mention | Emoji | AllMessages | TicketComment)
+    assert_type(event.trigger, Mention | Emoji | AllMessages | TicketComment | TicketStatus)
     assert_type(event.timed_out, bool)
     assert_type(click.id, str)
     assert_type(click.user, str | None)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateways.wire import HandlerManifest, Manifest
 from runllm.bridge.listeners import Listener, ListenerType
-from runllm.bridge.surfaces import AdminConsole, ChatSurface, ChatWidget, DiscordThread, SlackThread
+from runllm.bridge.surfaces import AdminConsole, ChatSurface, ChatWidget, DiscordThread, SlackThread, ZendeskTicket
 from runllm.bundle import BundleEntry
 from runllm.decorators import EntrypointWrapper, TaskWrapper
 from runllm.errors import UsageError
