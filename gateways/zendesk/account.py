@@ -151,13 +151,13 @@ class Account:
                 return comments
             page = await self.get(following)
 
-    async def changed_tickets(self, *, since: int = 0, cursor: str = "") -> dict[str, Any]:
-        """One page of the incremental export: tickets that changed, the cursor of the next page, and whether it is all.
+    async def changed_tickets(self, since: int) -> dict[str, Any]:
+        """One page of the incremental export: tickets that changed at `since` (Unix time) or later, and until when.
 
-        Zendesk leaves out the last minute: https://developer.zendesk.com/documentation/ticketing/managing-tickets/using-the-incremental-export-api/
+        Zendesk leaves out the last minute, and refuses to begin in it.
+        https://developer.zendesk.com/documentation/ticketing/managing-tickets/using-the-incremental-export-api/
         """
-        start = {"cursor": cursor} if cursor else {"start_time": str(since)}
-        return await self.get("incremental/tickets/cursor.json", **start)
+        return await self.get("incremental/tickets.json", start_time=str(since))
 
     # Files
 

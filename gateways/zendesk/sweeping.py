@@ -10,7 +10,7 @@ https://developer.zendesk.com/documentation/ticketing/managing-tickets/using-the
 import asyncio
 import logging
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from gateways.routing import routes_of
@@ -34,7 +34,6 @@ READS = 60
 
 _LEASE = 90.0
 _BEGIN_BEFORE = timedelta(minutes=5)
-_OVERLAP = timedelta(minutes=5)
 _LONGEST_PAUSE = 900.0
 
 
@@ -75,9 +74,10 @@ class TicketSweeper:
             if not await leases.acquire(db, f"zendesk:{account.subdomain}", self._me, max(_LEASE, 2 * self._every)):
                 return
             position = await cursors.position(db, _name(account))
+        since = int(position) if position else int((now() - _BEGIN_BEFORE).timestamp())
         left = READS
         for _ in range(PAGES):
-            page = await self._page(account, position)
+            page = await account.changed_tickets(since)
             async with self._store.read() as db:
                 relevant = await self._relevant(db, account, page["tickets"])
             for ticket in relevant[:left]:
@@ -85,29 +85,20 @@ class TicketSweeper:
             if len(relevant) > left:
                 return  # the same page again next time: what was read is known by then
             left -= len(relevant)
-            position = await self._advance(account, page)
-            if page["end_of_stream"]:
+            is_all = bool(page.get("end_of_stream"))
+            since = await self._advance(account, since, page.get("end_time"), is_all)
+            if is_all:
                 return
 
-    async def _page(self, account: Account, position: str | None) -> dict[str, Any]:
-        _, _, cursor = (position or "").partition(" ")
-        if cursor:
-            try:
-                return await account.changed_tickets(cursor=cursor)
-            except Rejected as refusal:
-                log.warning("Zendesk: %s: the export's cursor is no good any more: %s", account.subdomain, refusal)
-        begin = datetime.fromtimestamp(int((position or "0").partition(" ")[0]), UTC) - _OVERLAP if position else None
-        return await account.changed_tickets(since=int((begin or now() - _BEGIN_BEFORE).timestamp()))
-
-    async def _advance(self, account: Account, page: dict[str, Any]) -> str | None:
-        """Remembers how far we are. The time before the cursor lets the record move forward only."""
-        cursor = page.get("after_cursor")
-        if not cursor:
-            return None
-        position = f"{int(now().timestamp()):012d} {cursor}"
+    async def _advance(self, account: Account, since: int, end_time: Any, is_all: bool) -> int:
+        """Remembers how far we are. A page that begins and ends in the same second would come again for ever."""
+        reached = max(int(end_time or since), since)
+        if reached == since and not is_all:
+            log.warning("Zendesk: %s changed more tickets in one second than a page holds", account.subdomain)
+            reached += 1
         async with self._store.begin() as db:
-            await cursors.advance(db, _name(account), position)
-        return position
+            await cursors.advance(db, _name(account), f"{reached:012d}")
+        return reached
 
     async def _relevant(self, db: Any, account: Account, tickets: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Tickets of our conversations, and all where a workflow listens, without those that were read since."""

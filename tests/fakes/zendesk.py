@@ -104,6 +104,7 @@ class ZendeskAccount:
     may_redact: bool = True
     may_make_users: bool = True
     export_lag: timedelta = timedelta(minutes=1)
+    export_page: int = 1000
     skew: timedelta = timedelta()
     bot_role: str = "admin"
 
@@ -840,35 +841,27 @@ def _file(account: ZendeskAccount, path: str) -> web.Response:
 def _export(account: ZendeskAccount, asked: _Asked) -> web.Response:
     if account.users[account.bot_id]["role"] != "admin":
         raise _RefusedError(403, {"error": "Forbidden", "description": "You do not have access to this page"})
-    cursor = asked.query.get("cursor")
-    if cursor is None and "start_time" not in asked.query:
-        raise _RefusedError(400, {"error": "StartTimeMissing", "description": "Missing start_time or cursor"})
-    position = base64.b64decode(cursor).decode() if cursor else f"{asked.query['start_time']}.0"
-    seconds, _, last = position.partition(".")
+    start = asked.query.get("start_time", "")
+    if not start.isdecimal():
+        raise _RefusedError(400, {"error": "StartTimeMissing", "description": "Missing start_time parameter"})
+    if int(start) > (account._now() - timedelta(minutes=1)).timestamp():
+        raise _RefusedError(422, {"error": "StartTimeTooRecent", "description": "Too recent start_time."})
     until = account._now() - account.export_lag
     changed = sorted(
-        (int(datetime.fromisoformat(t["updated_at"]).timestamp()), t["id"], t)
+        (int(datetime.fromisoformat(t["updated_at"]).timestamp()), t["id"])
         for t in account.tickets.values()
         if datetime.fromisoformat(t["updated_at"]) <= until
     )
-    fresh = (
-        [row for row in changed if row[:2] > (int(seconds), int(last))]
-        if cursor
-        else [row for row in changed if row[0] >= int(seconds)]
-    )
-    size = int(asked.query.get("per_page", 1000))
-    page = fresh[:size]
-    after = base64.b64encode(f"{page[-1][0]}.{page[-1][1]}".encode()).decode() if page else cursor
-    if after is None:
-        after = base64.b64encode(position.encode()).decode()
+    fresh = [row for row in changed if row[0] >= int(start)]
+    page = fresh[: account.export_page]
+    end = page[-1][0] if page else int(start)
     return _ok(
         {
-            "tickets": [row[2] for row in page],
-            "after_cursor": after,
-            "after_url": f"{account._api}/incremental/tickets/cursor.json?cursor={quote(after)}",
-            "before_cursor": None,
-            "before_url": None,
-            "end_of_stream": len(fresh) <= size,
+            "tickets": [account.tickets[id] for _, id in page],
+            "count": len(page),
+            "end_of_stream": len(fresh) <= account.export_page,
+            "end_time": end,
+            "next_page": f"{account._api}/incremental/tickets.json?start_time={end}",
         }
     )
 
@@ -960,7 +953,7 @@ _ROUTES: list[tuple[str, str, Callable[[ZendeskAccount, _Asked], web.Response]]]
     ("PUT", r"comment_redactions/(\d+)\.json", _redact),
     ("POST", r"uploads\.json", _upload),
     ("GET", r"attachments/(\d+)\.json", _show_attachment),
-    ("GET", r"incremental/tickets/cursor\.json", _export),
+    ("GET", r"incremental/tickets\.json", _export),
     ("GET", r"webhooks", _list_webhooks),
     ("POST", r"webhooks", _make_webhook),
     ("PATCH", r"webhooks/(\w+)", _change_webhook),

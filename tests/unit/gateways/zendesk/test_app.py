@@ -24,7 +24,7 @@ from gateways.zendesk.sweeping import TicketSweeper
 from runllm.bridge.listeners import ZendeskListener
 from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, surface_key
 from runllm.bridge.triggers import TicketComment, TicketStatus
-from store import agents, installations, messages, sessions
+from store import agents, cursors, installations, messages, sessions
 from store.engine import Store
 from store.models import InboxRow, Lease, Message, Posting, Session
 from tests.fakes.zendesk import ZendeskAccount, ZendeskStandIn
@@ -350,6 +350,37 @@ async def test_an_outage_of_days_is_caught_up_with_from_where_the_record_says(de
     assert [text for text, _ in await desk.said(ticket)][1:] == ["Hello?"]
 
 
+async def test_more_changes_than_a_page_holds_are_all_found(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateways.zendesk.sweeping.PAGES", 2)
+    tickets = await changed_at(desk, [0, 0, 1, 2, 2, 3])
+    sweeper = desk.sweeper()
+    for _ in range(4):
+        await sweeper.sweep()
+    assert [(await desk.said(ticket))[-1][0] for ticket in tickets] == [f"Hello {number}" for number in range(6)]
+
+
+async def test_a_second_with_more_changes_than_a_page_holds_does_not_hold_up_the_next_ones(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    tickets = await changed_at(desk, [0, 0, 0, 0, 1])
+    with caplog.at_level(logging.WARNING, "gateways.zendesk"):
+        await desk.sweeper().sweep()
+    assert (await desk.said(tickets[-1]))[-1][0] == "Hello 4"
+    assert "more tickets in one second than a page holds" in caplog.text
+
+
+async def changed_at(desk: Desk, seconds: list[int]) -> list[int]:
+    """Tickets of sessions that changed in these seconds without a webhook; the export has two on a page."""
+    tickets = [await desk.ticket_of_a_session() for _ in seconds]
+    desk.zendesk.webhooks, desk.acme.export_page = "drop", 2
+    for number, (ticket, second) in enumerate(zip(tickets, seconds, strict=True)):
+        desk.acme.say(ticket, "ada@example.com", f"Hello {number}")
+        desk.acme.tickets[ticket]["updated_at"] = f"2024-05-01T10:00:0{second}Z"
+    async with desk.store.begin() as db:
+        await cursors.advance(db, "zendesk:acme:export", f"{1714557000:012d}")
+    return tickets
+
+
 async def test_tickets_of_nobody_cost_no_calls(desk: Desk) -> None:
     for number in range(3):
         desk.acme.open("ada@example.com", f"ticket {number}", "hello")
@@ -357,7 +388,7 @@ async def test_tickets_of_nobody_cost_no_calls(desk: Desk) -> None:
     desk.acme.age(timedelta(minutes=2))
     desk.zendesk.calls.clear()
     await desk.sweeper().sweep()
-    assert [call.path.rpartition("/v2/")[2] for call in desk.zendesk.calls] == ["incremental/tickets/cursor.json"]
+    assert [call.path.rpartition("/v2/")[2] for call in desk.zendesk.calls] == ["incremental/tickets.json"]
 
 
 async def test_an_account_that_wants_fewer_calls_is_left_alone_and_the_others_are_not(
