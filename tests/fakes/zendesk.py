@@ -48,6 +48,7 @@ class Misbehaviour:
     times: int = 1
     body: dict[str, Any] | None = None
     meanwhile: Callable[[], object] | None = None
+    afterwards: Callable[[], object] | None = None
 
 
 @dataclass
@@ -506,6 +507,7 @@ class ZendeskStandIn:
         times: int = 1,
         body: dict[str, Any] | None = None,
         meanwhile: Callable[[], object] | None = None,
+        afterwards: Callable[[], object] | None = None,
     ) -> None:
         """The next `times` calls of `method` whose path contains `path` misbehave.
 
@@ -515,8 +517,10 @@ class ZendeskStandIn:
             slow: Wait so many seconds first.
             body: The body that goes with `status`.
             meanwhile: Called before the call is looked at: what somebody else does at the same moment.
+            afterwards: Called once it is done and before it is answered: what happens to the caller then.
         """
-        self._planned.append(Misbehaviour(method, path, status, retry_after, lose_reply, slow, times, body, meanwhile))
+        plan = Misbehaviour(method, path, status, retry_after, lose_reply, slow, times, body, meanwhile, afterwards)
+        self._planned.append(plan)
 
     def number(self) -> int:
         """A number that nothing else has."""
@@ -604,6 +608,8 @@ class ZendeskStandIn:
             answer = self._answer(request, path, body, raw)
         except _RefusedError as refusal:
             answer = web.json_response(refusal.body, status=refusal.status)
+        if plan is not None and plan.afterwards is not None:
+            plan.afterwards()
         if plan is not None and plan.lose_reply:
             assert request.transport is not None
             request.transport.abort()

@@ -138,3 +138,11 @@ async def test_what_temporal_lost_is_due_again(db: AsyncSession) -> None:
         await inbox.mark_signalled(db, one.id)
     await inbox.deliver_again(db, [row.id, accounted.id])
     assert [one.id for one in await inbox.due(db, 10)] == [row.id]
+
+
+async def test_which_events_were_seen_before(db: AsyncSession) -> None:
+    await _take_in(db, "zendesk:1")
+    await _take_in(db, "zendesk:2")
+    asked = ["zendesk:1", "zendesk:3", *(f"zendesk:{number}" for number in range(1000, 2200)), "zendesk:2"]
+    assert await inbox.known(db, asked) == {"zendesk:1", "zendesk:2"}
+    assert await inbox.known(db, []) == set()

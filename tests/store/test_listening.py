@@ -8,6 +8,7 @@ from runllm.bridge.listeners import (
     SlackChannel,
     SlackListener,
     WidgetListener,
+    ZendeskListener,
 )
 from runllm.bridge.triggers import AllMessages, Emoji, Mention
 from store.listening import first_overlap, overlap
@@ -41,6 +42,9 @@ def _slack(
             DiscordListener(guild_id="G1"),
             DiscordListener(guild_id="G1", channels=[DiscordChannel(channel_id="1", trigger=AllMessages())]),
         ),
+        (ZendeskListener(subdomain="acme"), ZendeskListener(subdomain="acme.zendesk.com")),
+        (ZendeskListener(subdomain="acme"), ZendeskListener(subdomain="acme", tags=["a"])),
+        (ZendeskListener(subdomain="acme", tags=["a", "B"]), ZendeskListener(subdomain="acme", tags=["b"])),
     ],
 )
 def test_two_listeners_that_an_event_can_match_overlap(one: Listener, other: Listener) -> None:
@@ -65,6 +69,8 @@ def test_two_listeners_that_an_event_can_match_overlap(one: Listener, other: Lis
             _slack(SlackChannel(channel_id="C1", trigger=BUG), default=Mention()),
         ),
         (DiscordListener(guild_id="G1"), DiscordListener(guild_id="G2")),
+        (ZendeskListener(subdomain="acme"), ZendeskListener(subdomain="beta")),
+        (ZendeskListener(subdomain="acme", tags=["a"]), ZendeskListener(subdomain="acme", tags=["b"])),
     ],
 )
 def test_two_listeners_that_no_event_can_match_do_not(one: Listener, other: Listener) -> None:

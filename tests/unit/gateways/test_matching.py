@@ -12,6 +12,7 @@ from runllm.bridge.listeners import (
     SlackChannel,
     SlackListener,
     WidgetListener,
+    ZendeskListener,
 )
 from runllm.bridge.surfaces import (
     AdminConsole,
@@ -23,8 +24,11 @@ from runllm.bridge.surfaces import (
     DiscordThreadConfig,
     SlackThread,
     SlackThreadConfig,
+    SurfaceType,
+    ZendeskTicket,
+    ZendeskTicketConfig,
 )
-from runllm.bridge.triggers import AllMessages, Emoji, Happening, Mention
+from runllm.bridge.triggers import AllMessages, Emoji, Happening, Mention, TicketComment, TicketStatus
 from tests.unit.gateways.conftest import route
 
 REFUSED = [
@@ -121,6 +125,12 @@ def said(
     return Inbound(kind=kind, dedupe_key="k", surface=surface, happening=happening, origin=origin)
 
 
+def comment(*tags: str, subdomain: str = "acme", **what: bool) -> Inbound:
+    ticket = ZendeskTicket(config=ZendeskTicketConfig(subdomain=subdomain, id="7"))
+    happening = Happening(surface=SurfaceType.ZENDESK_TICKET)
+    return Inbound(kind="message", dedupe_key="k", surface=ticket, happening=happening, place_tags=list(tags), **what)
+
+
 C1_ALL = SlackListener(team_id="T1", channels=[SlackChannel(channel_id="C1", trigger=AllMessages())])
 C1_DEFAULT = SlackListener(team_id="T1", channels=[SlackChannel(channel_id="C1")])
 C1_BOTH = SlackListener(
@@ -169,3 +179,25 @@ def test_all_triggers_of_the_place_travel_with_the_match() -> None:
 def test_a_click_starts_nothing() -> None:
     click = Inbound(kind="button", dedupe_key="k", surface=slack())
     assert match_routes([route("support", EVERYWHERE)], click) is None
+
+
+@pytest.mark.parametrize(
+    ("listener", "inbound", "is_meant"),
+    [
+        (ZendeskListener(subdomain="acme"), comment(), True),
+        (ZendeskListener(subdomain="Acme.zendesk.com"), comment("vip"), True),
+        (ZendeskListener(subdomain="acme"), comment(subdomain="beta"), False),
+        (ZendeskListener(subdomain="acme"), comment(is_internal=True), False),
+        (ZendeskListener(subdomain="acme"), comment(is_from_staff=True), False),
+        (ZendeskListener(subdomain="acme", tags=["VIP", "beta"]), comment("vip"), True),
+        (ZendeskListener(subdomain="acme", tags=["VIP", "beta"]), comment("other"), False),
+        (ZendeskListener(subdomain="acme", tags=["VIP"]), comment(), False),
+        (ZendeskListener(subdomain="acme", default_trigger=TicketStatus()), comment(), False),
+        (SlackListener(team_id="acme"), comment(), False),
+    ],
+)
+def test_which_comments_start_a_conversation(listener: Listener, inbound: Inbound, is_meant: bool) -> None:
+    match = match_routes([route("desk", listener)], inbound)
+    assert (match is not None) is is_meant
+    if match is not None:
+        assert match.trigger == TicketComment()

@@ -24,6 +24,7 @@ from runllm import (
     SlackThreadConfig,
     SurfaceType,
     TicketComment,
+    TicketStatus,
     Trigger,
     UserChatMessage,
     WidgetListener,
@@ -107,6 +108,7 @@ def test_a_listener_keeps_its_kind_through_json_and_refuses_unknown_options() ->
 MESSAGE = Happening(surface=SurfaceType.SLACK_THREAD)
 MENTION = Happening(surface=SurfaceType.SLACK_THREAD, is_mention=True)
 COMMENT = Happening(surface=SurfaceType.ZENDESK_TICKET)
+SOLVED = Happening(surface=SurfaceType.ZENDESK_TICKET, is_message=False, status="solved")
 EYES = Happening(surface=SurfaceType.SLACK_THREAD, is_message=False, emoji="eyes")
 EYES_ON_REPLY = EYES.model_copy(update={"is_reply": True})
 EYES_ON_OLD = EYES.model_copy(update={"is_last": False})
@@ -122,6 +124,13 @@ EYES_ON_OLD = EYES.model_copy(update={"is_last": False})
         (Mention(), MESSAGE, False),
         (TicketComment(), COMMENT, True),
         (TicketComment(), MESSAGE, False),
+        (TicketComment(), SOLVED, False),
+        (AllMessages(), SOLVED, False),
+        (TicketStatus(), SOLVED, True),
+        (TicketStatus(statuses=["pending", "on-hold"]), SOLVED, False),
+        (TicketStatus(), COMMENT, False),
+        (TicketStatus(comments=True), COMMENT, True),
+        (TicketStatus(comments=True), MESSAGE, False),
         (Emoji(shortcode="eyes"), EYES, True),
         (Emoji(shortcode="ticket"), EYES, False),
         (Emoji(shortcode="eyes"), MESSAGE, False),

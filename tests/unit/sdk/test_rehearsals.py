@@ -29,9 +29,12 @@ from runllm import (
     Source,
     StepError,
     SurfaceType,
+    TicketComment,
+    TicketStatus,
     Unavailable,
     UsageError,
     WidgetListener,
+    ZendeskListener,
     ZendeskTicket,
     entrypoint,
     task,
@@ -359,6 +362,26 @@ def test_a_comment_for_the_team_is_told_apart() -> None:
     talk = Rehearsal(comments)
     assert [(sent.text, sent.internal) for sent in talk.say("?")] == [("for you", False), ("between us", True)]
     assert "zendesk_ticket (internal): between us" in talk.transcript()
+
+
+def test_a_ticket_can_start_a_conversation_and_end_one() -> None:
+    @task()
+    def thanks(agent: Agent, event: Event, ticket: ZendeskTicket) -> None:
+        assert event.conversation.new_message is None
+        agent.send_to_zendesk_ticket("glad to hear", ticket)
+
+    @entrypoint(listeners=[ZendeskListener(subdomain="acme.zendesk.com")])
+    def starts(agent: Agent, event: Event) -> None:
+        assert event.trigger == TicketComment()
+        agent.listen([event.conversation.surface], thanks, [TicketStatus(statuses=["solved"])])
+
+    talk = Rehearsal(starts, tasks=[thanks])
+    assert isinstance(talk.surface, ZendeskTicket)
+    assert talk.surface.subdomain == "acme"
+    assert talk.say("it smokes") == []
+    assert talk.say("still") == []
+    assert talk.set_status("pending") == []
+    assert [sent.text for sent in talk.set_status("solved")] == ["glad to hear"]
 
 
 def test_a_closed_ticket_takes_no_changes_but_a_follow_up() -> None:

@@ -389,3 +389,32 @@ async def test_credentials_never_go_to_another_host(
     account = await outgoing.adapter._accounts.get("acme")
     with pytest.raises(Rejected, match="another host"):
         await account.get("https://evil.example/api/v2/tickets.json")
+
+
+# Files
+
+
+async def test_a_file_of_a_comment_is_read_without_credentials(
+    acme: ZendeskAccount, zendesk: ZendeskStandIn, outgoing: Outgoing, ticket: int
+) -> None:
+    acme.say(ticket, "ada@example.com", "look", files={"a b.txt": b"puff"})
+    file = {"platform": "zendesk", "ref": f"acme:{acme.comments(ticket)[-1]['attachments'][0]['id']}"}
+    assert await outgoing.adapter.read_file(file) == b"puff"
+    assert zendesk.calls[-1].path.startswith("/acme/attachments/token/")
+    assert "Authorization" not in zendesk.calls[-1].headers
+
+
+async def test_a_file_that_is_too_large_or_gone_or_another_platforms_is_refused(
+    acme: ZendeskAccount, outgoing: Outgoing, ticket: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateways.zendesk.account.LARGEST_FILE", 3)
+    acme.say(ticket, "ada@example.com", "look", files={"a.txt": b"puff"})
+    ref = f"acme:{acme.comments(ticket)[-1]['attachments'][0]['id']}"
+    for file, why in [
+        ({"platform": "zendesk", "ref": ref}, "larger than"),
+        ({"platform": "zendesk", "ref": "acme:1"}, "no such"),
+        ({"platform": "slack", "ref": "x"}, "did not come from Zendesk"),
+        ({"platform": "zendesk"}, "did not come from Zendesk"),
+    ]:
+        with pytest.raises(Rejected, match=why):
+            await outgoing.adapter.read_file(file)
