@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
 from pydantic import SecretStr
@@ -165,7 +165,8 @@ class Account:
         """Uploads a file; its token attaches it to a comment."""
 
         def put(zenpy: Zenpy) -> str:
-            upload = zenpy.attachments.upload(content, target_name=name, content_type=mimetype)
+            # zenpy puts the name into the address as it is
+            upload = zenpy.attachments.upload(content, target_name=quote(name, safe=""), content_type=mimetype)
             return str(upload.token)
 
         return await self._run(put)

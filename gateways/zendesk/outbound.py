@@ -11,7 +11,7 @@ What cannot be guaranteed: Zendesk's stamps have whole seconds, so two writes wi
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from gateways.adapter import Content, Effect, Requester
+from gateways.adapter import Content, Effect, File, Requester
 from gateways.parts import parts_of, post_parts
 from gateways.platforms import ZendeskSettings
 from gateways.zendesk.account import Account, CollisionError
@@ -142,20 +142,34 @@ class ZendeskAdapter:
 
         async def send(part: Effect, index: int) -> str:
             comment = {"html_body": bodies[index], "public": not content.is_internal}
-            return await self._once(account, part, ticket, comment, opens=opens)
+            files = content.files if index == len(bodies) - 1 else []
+            return await self._once(account, part, ticket, comment, opens=opens, files=files)
 
         return await post_parts(self._store, effect, ticket, len(bodies), send)
 
     async def _once(
-        self, account: Account, effect: Effect, ticket: ZendeskTicket, comment: dict[str, Any], *, opens: bool = False
+        self,
+        account: Account,
+        effect: Effect,
+        ticket: ZendeskTicket,
+        comment: dict[str, Any],
+        *,
+        opens: bool = False,
+        files: Sequence[File] = (),
     ) -> str:
-        """Adds one comment, unless an earlier attempt has. Returns its number."""
+        """Adds one comment, unless an earlier attempt has. Returns its number. Files that no comment uses expire."""
+        uploads: list[str] = []
         look = effect.earlier
         for _ in range(_TRIES):
             now = await account.ticket(ticket.id)  # before the look: what is written in between collides
             audit = await _audit_of(account, ticket.id, effect) if look else None
             if audit is None:
                 _refuse_closed(account, now)
+                if files and not uploads:
+                    uploads = [await account.upload(file.name, file.mimetype, file.data) for file in files]
+                    now = await account.ticket(ticket.id)
+                if uploads:
+                    comment = {**comment, "uploads": uploads}
                 fields: dict[str, Any] = {"comment": comment, "metadata": {"effect": account.marked(effect.key)}}
                 if opens and now["status"] in _AWAITS_CUSTOMER:
                     fields["status"] = "open"

@@ -51,7 +51,7 @@ async def worker(environment: WorkflowEnvironment, home: Path, zendesk: ZendeskS
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"ready\n"
+        assert await asyncio.wait_for(process.stdout.readline(), 60) == b"ready\n"
         yield process
     finally:
         if process.returncode is None:
@@ -82,6 +82,7 @@ async def conversation(home: Path, account: ZendeskAccount) -> int:
     return session.id
 
 
+@pytest.mark.timeout(300)
 async def test_killed_after_each_write_there_is_one_of_everything(
     environment: WorkflowEnvironment, client: Client, zendesk: ZendeskStandIn, tmp_path: Path
 ) -> None:

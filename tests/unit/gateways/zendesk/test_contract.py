@@ -45,7 +45,7 @@ async def test_comments_edits_and_deletes(acme: ZendeskAccount, through: Outgoin
     to = surface(ticket)
     first = await through.post(to, says("**one**", author=MessageType.USER, author_name="Ada"))
     await through.post(to, says("two", is_internal=True))
-    await through.post(to, says("long " * 30_000))
+    await through.post(to, says("long " * 30_000, files=[{"name": "a b&c.txt", "data": b"puff"}]))
     await through.adapter.edit(await through.effect(to), to, first, says("one and a half"))
     await through.adapter.delete(await through.effect(to), to, first)
     acme.may_redact = False

@@ -418,3 +418,21 @@ async def test_a_file_that_is_too_large_or_gone_or_another_platforms_is_refused(
     ]:
         with pytest.raises(Rejected, match=why):
             await outgoing.adapter.read_file(file)
+
+
+async def test_files_go_along_with_the_last_part_once(
+    acme: ZendeskAccount, zendesk: ZendeskStandIn, outgoing: Outgoing, ticket: int
+) -> None:
+    files = [{"name": "a b&c.txt", "mimetype": "text/plain", "data": b"puff"}, {"name": "x.png", "data": b"\x89PNG"}]
+    effect = await outgoing.effect()
+    content = says("long " * 20_000, files=files)
+    zendesk.next("POST", "/uploads", status=503)
+    with pytest.raises(Unavailable):
+        await outgoing.adapter.post(effect, surface(ticket), content)
+    await outgoing.adapter.post(await outgoing.effect(key=effect.key), surface(ticket), content)
+    comments = acme.comments(ticket)[1:]
+    assert len(comments) > 1
+    assert [len(comment["attachments"]) for comment in comments] == [*[0] * (len(comments) - 1), 2]
+    names = [file["file_name"] for file in comments[-1]["attachments"]]
+    assert names == ["a b&c.txt", "x.png"]
+    assert acme.files[comments[-1]["attachments"][1]["id"]][1] == b"\x89PNG"
