@@ -24,6 +24,10 @@ _OURS = (SurfaceType.CHAT_WIDGET, SurfaceType.ADMIN_CONSOLE)
 ClickResult = Literal["won", "already", "ended", "not_allowed", "unknown"]
 
 CLOSED = "the session is closed"
+ENDED_BEFORE = "the session ended before it read this"
+AFTER_CLOSING = (CLOSED, ENDED_BEFORE)
+"""Reasons for which a message is on record and was never answered: it came to a conversation that was over."""
+
 NO_LISTENER = "no published workflow listens here"
 RECORDED = "the record has this message already"
 FROM_BOT = "a program wrote it, and no listener here takes messages of programs"

@@ -11,6 +11,7 @@ from datetime import timedelta
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from gateways.delivery import Delivery
+from gateways.routing import CLOSED, ENDED_BEFORE
 from gateways.temporal import RPC_TIMEOUT, Temporal, failure_of
 from gateways.wire import Outcome, workflow_id
 from store import inbox, leases, sessions
@@ -123,16 +124,15 @@ class Sweeper:
         lost = [row for row in rows if row.signalled_at is not None and row.signalled_at < now() - _LOST_AFTER]
         if not lost or (await handle.describe(rpc_timeout=RPC_TIMEOUT)).status not in _ENDED:
             return
-        reason = "the session ended before it read this"
         async with self._store.begin() as db:
-            await inbox.account(db, [(row.id, "ignored", reason) for row in lost])
+            await inbox.account(db, [(row.id, "ignored", ENDED_BEFORE) for row in lost])
 
     async def _start_over(self, session_id: int, rows: list[InboxRow]) -> None:
         """Temporal has lost the session. What it was told and never accounted for is told to a new run of it."""
         async with self._store.begin() as db:
             session = await sessions.get(db, session_id)
             if session is not None and session.phase == "closed":
-                await inbox.account(db, [(row.id, "ignored", "the session is closed") for row in rows])
+                await inbox.account(db, [(row.id, "ignored", CLOSED) for row in rows])
                 return
             log.warning("Temporal does not know session %d any more; its events are delivered again", session_id)
             await inbox.deliver_again(db, [row.id for row in rows])

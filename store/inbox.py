@@ -1,14 +1,14 @@
 """Inbound events, from before they are acknowledged to what became of them."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from store.messages import get as get_message
-from store.models import InboxRow, Message, now
+from store.models import InboxRow, Message, Session, now
 from store.rows import change, change_one, find, insert_new
 
 _AT_ONCE = 500
@@ -89,6 +89,32 @@ async def unaccounted(db: AsyncSession, older_than: timedelta, limit: int) -> li
 async def count_unaccounted(db: AsyncSession) -> int:
     """How many rows have no outcome yet."""
     return await db.scalar(select(func.count()).select_from(InboxRow).where(InboxRow.outcome.is_(None))) or 0
+
+
+async def ignored_since(
+    db: AsyncSession, agent_id: int, reasons: Sequence[str], since: datetime
+) -> dict[int, list[int]]:
+    """The messages that an agent's sessions got since then and ignored for one of these reasons, by session.
+
+    The latest session first; the messages by their number.
+    """
+    query = (
+        select(InboxRow.session_id, InboxRow.chat_id)
+        .join(Session, Session.id == InboxRow.session_id)
+        .where(
+            Session.agent_id == agent_id,
+            InboxRow.kind == "message",
+            InboxRow.outcome == "ignored",
+            InboxRow.reason.in_(reasons),
+            InboxRow.received_at >= since,
+        )
+        .order_by(InboxRow.id.desc())
+    )
+    found: dict[int, list[int]] = {}
+    for session_id, chat_id in await db.execute(query):
+        if session_id is not None and chat_id is not None:
+            found.setdefault(session_id, []).append(chat_id)
+    return found
 
 
 async def envelope_of(db: AsyncSession, row: InboxRow) -> tuple[dict[str, Any], Message | None]:

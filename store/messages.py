@@ -180,6 +180,22 @@ async def transcript(db: AsyncSession, session_id: int, until_chat_id: int | Non
     return list(await db.scalars(query))
 
 
+async def last_of(db: AsyncSession, session_ids: Sequence[int]) -> dict[int, tuple[Posting, Message]]:
+    """The newest posting of each of these sessions, and its message."""
+    newest = (
+        select(func.max(Posting.position).label("position"), Posting.session_id)
+        .where(Posting.session_id.in_(session_ids))
+        .group_by(Posting.session_id)
+        .subquery()
+    )
+    query = (
+        select(Posting, Message)
+        .join(newest, (newest.c.session_id == Posting.session_id) & (newest.c.position == Posting.position))
+        .join(Message, Message.id == Posting.chat_id)
+    )
+    return {posting.session_id: (posting, message) for posting, message in await db.execute(query)}
+
+
 async def find_posting(db: AsyncSession, surface_key: str, remote_id: str) -> Posting | None:
     """The posting that a platform knows by `remote_id`."""
     return await find(db, Posting, Posting.surface_key == surface_key, Posting.remote_id == remote_id)

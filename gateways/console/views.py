@@ -1,8 +1,8 @@
 """The console's pages about one agent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from aiohttp import web
@@ -11,15 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gateways.console.entry import agent_of
 from gateways.console.rendering import page
 from gateways.refusals import RefusedError
+from gateways.routing import AFTER_CLOSING
 from gateways.services import Services, services
 from gateways.wire import workflow_id
+from runllm.bridge.messages import MessageType
 from runllm.bridge.surfaces import surface_key
 from store import buttons, feedback, inbox, knowledge, messages, published, sessions, tags
-from store.models import Feedback, Message, Posting, PublishedWorkflow, Session, Version, VersionStep
+from store.models import Feedback, Message, Posting, PublishedWorkflow, Session, Version, VersionStep, now
 
 _MOST = 100
 _VERSIONS = 5
 _OVERDUE = timedelta(seconds=30)
+_PATIENCE = timedelta(minutes=1)
+"""An answer that takes longer is missed."""
+_LATELY = timedelta(days=7)
+_ANSWERING = ("listening", "handling")
 _PHASES = {
     "listening": "listening",
     "handling": "answering",
@@ -39,6 +45,8 @@ class SessionLine:
     surface: str
     tags: list[str]
     temporal: str
+    after_closing: int = 0
+    silent_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class Entry:
     message: Message
     where: list[str]
     opinions: list[Feedback] = field(default_factory=list)
+    is_after_closing: bool = False
 
 
 async def overview(request: web.Request) -> web.StreamResponse:
@@ -73,7 +82,9 @@ async def overview(request: web.Request) -> web.StreamResponse:
             published_name=wanted["workflow"],
             limit=_MOST,
         )
-        lines = [await _line(db, deps, session) for session in found]
+        late = await inbox.ignored_since(db, agent.id, AFTER_CLOSING, now() - _LATELY)
+        last = await messages.last_of(db, [session.id for session in found])
+        lines = [await _line(db, deps, session, late, last) for session in found]
         cards = [await _card(db, workflow) for workflow in await published.workflows(db, agent.id)]
         unaccounted = await inbox.count_unaccounted(db)
         overdue = bool(await inbox.unaccounted(db, _OVERDUE, 1))
@@ -87,6 +98,8 @@ async def overview(request: web.Request) -> web.StreamResponse:
         cards=cards,
         unaccounted=unaccounted,
         overdue=overdue,
+        late=sum(map(len, late.values())),
+        silent=sum(line.silent_since is not None for line in lines),
         knows=knows,
         sources=sources,
         wanted=wanted,
@@ -105,11 +118,13 @@ async def session(request: web.Request) -> web.StreamResponse:
         if found is None or found.agent_id != agent.id:
             raise RefusedError(404, "not_found", f"There is no session {number} of agent {agent.id}.")
         opinions = await feedback.of_session(db, number)
-        entries = [await _entry(db, message, opinions) for message in await messages.transcript(db, number)]
+        late = await inbox.ignored_since(db, agent.id, AFTER_CLOSING, found.started_at)
+        ignored = set(late.get(number, []))
+        entries = [await _entry(db, one, opinions, ignored) for one in await messages.transcript(db, number)]
         log = await sessions.log_of(db, number)
         waits = await buttons.of_session(db, number)
         surfaces = [surface_key(surface) for surface in await sessions.surfaces_of(db, number)]
-        line = await _line(db, deps, found)
+        line = await _line(db, deps, found, late, await messages.last_of(db, [number]))
     return page(
         "session.html", who=who, agent=agent, line=line, entries=entries, log=log, waits=waits, surfaces=surfaces
     )
@@ -121,14 +136,35 @@ async def chat(request: web.Request) -> web.StreamResponse:
     return page("chat.html", who=who, agent=agent)
 
 
-async def _line(db: AsyncSession, deps: Services, session: Session) -> SessionLine:
+async def _line(
+    db: AsyncSession,
+    deps: Services,
+    session: Session,
+    late: Mapping[int, Sequence[int]],
+    last: Mapping[int, tuple[Posting, Message]],
+) -> SessionLine:
     return SessionLine(
         session=session,
         phase=_PHASES.get(session.phase, session.phase),
         surface=kind_of(session.origin_key),
         tags=await tags.of(db, session.id),
         temporal=temporal_link(deps.settings.temporal_ui_url, deps.temporal.namespace, session.id),
+        after_closing=len(late.get(session.id, ())),
+        silent_since=silent_since(session, last.get(session.id)),
     )
+
+
+def silent_since(session: Session, last: tuple[Posting, Message] | None) -> datetime | None:
+    """Since when a person waits for an answer; None where nobody does.
+
+    A handler that failed, or ended without a word, leaves the last word to the person who wrote.
+    """
+    if last is None or session.phase not in _ANSWERING:
+        return None
+    posting, message = last
+    is_question = posting.effect_key is None and message.author == MessageType.USER and message.deleted_at is None
+    is_customers = not (message.is_from_staff or message.is_from_bot or message.is_internal)
+    return posting.at if is_question and is_customers and now() - posting.at > _PATIENCE else None
 
 
 async def _card(db: AsyncSession, workflow: PublishedWorkflow) -> Card:
@@ -137,10 +173,11 @@ async def _card(db: AsyncSession, workflow: PublishedWorkflow) -> Card:
     return Card(name=workflow.name, current_build=workflow.current_build, versions=versions)
 
 
-async def _entry(db: AsyncSession, message: Message, opinions: Sequence[Feedback]) -> Entry:
+async def _entry(db: AsyncSession, message: Message, opinions: Sequence[Feedback], ignored: set[int]) -> Entry:
     postings: list[Posting] = await messages.postings_of(db, message.id)
     where = list(dict.fromkeys(kind_of(posting.surface_key) for posting in postings))
-    return Entry(message, where, [opinion for opinion in opinions if opinion.chat_id == message.id])
+    mine = [opinion for opinion in opinions if opinion.chat_id == message.id]
+    return Entry(message, where, mine, is_after_closing=message.id in ignored)
 
 
 def kind_of(key: str) -> str:

@@ -1,6 +1,7 @@
 """The console over HTTP: who gets in, what they see, and that nothing of a visitor's gets out of its place."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from multidict import CIMultiDictProxy
 from gateways.console.inbound import is_from_our_page, safe_next
 from gateways.signing import login_token, sign
 from store import agents, messages, sessions, tags
-from store.models import ApiKey, now
+from store.models import ApiKey, Posting, now
 from tests.unit.gateways.conftest import SECRET, Gateway
 
 KEY = "rlm_test_key_of_the_default_agent"
@@ -237,3 +238,62 @@ def test_nobody_is_sent_elsewhere(path: str | None, where: str) -> None:
 )
 def test_whose_page_writes(headers: dict[str, str], is_ours: bool) -> None:
     assert is_from_our_page(headers, "here:8080") is is_ours
+
+
+async def test_messages_to_a_closed_conversation_are_counted_and_marked(browser: Browser) -> None:
+    await browser.sign_in()
+    visitor = await browser.gateway.open()
+    await visitor.say("Hello", "m1")
+    async with browser.gateway.store.begin() as db:
+        session = await sessions.bound_session(db, visitor.key)
+        assert session is not None
+        await sessions.update(db, session.id, phase="closed")
+    assert "Messages after closing" not in await browser.get("/agent/1/overview")
+    for number in (2, 3):
+        await visitor.say("One more thing", f"m{number}")
+    overview = await browser.get("/agent/1/overview")
+    assert "<dt>Messages after closing</dt><dd>2 " in overview
+    assert "2 since it closed" in overview
+    shown = await browser.get(f"/agent/1/sessions/{session.id}")
+    assert shown.count("after closing: not answered") == 2
+
+
+async def test_a_person_who_got_no_answer_is_seen(browser: Browser) -> None:
+    await browser.sign_in()
+    visitor = await browser.gateway.open()
+    await visitor.say("Is anybody there?", "m1")
+    assert "Without an answer" not in await browser.get("/agent/1/overview")
+    async with browser.gateway.store.begin() as db:
+        session = await sessions.bound_session(db, visitor.key)
+        assert session is not None
+        (asked,) = (await messages.last_of(db, [session.id])).values()
+        row = await db.get(Posting, asked[0].id)
+        assert row is not None
+        row.at = now() - timedelta(minutes=5)
+    overview = await browser.get("/agent/1/overview")
+    assert '<dt>Without an answer</dt><dd class="bad">1</dd>' in overview
+    assert "no answer, asked 5 min ago" in await browser.get(f"/agent/1/sessions/{session.id}")
+    async with browser.gateway.store.begin() as db:
+        said = await messages.add(db, session_id=session.id, author="assistant", text="Yes", key="1:1")
+        await messages.post(
+            db, session_id=session.id, chat_id=said.id, surface_key=visitor.key, remote_id="1:1", effect_key="1:1"
+        )
+    assert "Without an answer" not in await browser.get("/agent/1/overview")
+
+
+async def test_whose_a_message_is_and_what_came_with_it_is_shown(browser: Browser) -> None:
+    await browser.sign_in()
+    visitor = await browser.gateway.open()
+    await visitor.say("Hello", "m1")
+    async with browser.gateway.store.begin() as db:
+        session = await sessions.bound_session(db, visitor.key)
+        assert session is not None
+        note = await messages.add(
+            db, session_id=session.id, author="user", text="Look here", author_name="Max", is_internal=True,
+            is_from_staff=True, attachments=[{"name": f"log{ATTACK}.txt"}],
+        )  # fmt: skip
+        await messages.post(db, session_id=session.id, chat_id=note.id, surface_key="zendesk:acme:7", remote_id="1")
+    shown = await browser.get(f"/agent/1/sessions/{session.id}")
+    for words in ('<span class="tag">internal</span>', '<span class="tag">support</span>', "📎 log&lt;script&gt;"):
+        assert words in shown
+    assert ATTACK not in shown
