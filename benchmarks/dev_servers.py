@@ -24,7 +24,7 @@ from benchmarks.figures import cpu_of, median, percentile, ratio, table
 from benchmarks.turn import Activities, message
 from gateways.wire import ACTIVITY_QUEUE, EVENT_SIGNAL, SessionStart
 from runllm.cli.temporal import PRAGMAS, SETTINGS, binary
-from tests.faults.engine import free_port
+from runllm.testing.engine import free_port
 
 SESSIONS = 40
 TURNS = 10

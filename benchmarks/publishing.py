@@ -11,7 +11,8 @@ from pathlib import Path
 
 from benchmarks.figures import median, table
 from runllm.cli.new_project import WORKFLOW
-from tests.faults.engine import Engine, running
+from runllm.testing.engine import RunningEngine as Engine
+from runllm.testing.engine import running
 
 
 def one(engine: Engine, script: Path) -> float:

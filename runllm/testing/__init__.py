@@ -1,7 +1,7 @@
 """Rehearse a conversation in memory: your own handlers, a scripted model, platforms that remember.
 
 A rehearsal is as strict as the engine about what a handler may ask for. It knows nothing of sandboxes, restarts and
-replays: for these there is the engine.
+replays: for these there is the engine itself, which the fixture `runllm_engine` starts once for a test run.
 
 Example:
     ```python
@@ -12,7 +12,24 @@ Example:
     ```
 """
 
+from typing import TYPE_CHECKING, Any
+
 from runllm.testing.backstage import NotScripted, Sent, Ticket
 from runllm.testing.rehearsal import Rehearsal
 
-__all__ = ["NotScripted", "Rehearsal", "Sent", "Ticket"]
+if TYPE_CHECKING:
+    from runllm.testing.engine import RunningEngine, replays
+    from runllm.testing.visitor import Visitor
+
+__all__ = ["NotScripted", "Rehearsal", "RunningEngine", "Sent", "Ticket", "Visitor", "replays"]
+
+_OF_THE_ENGINE = {"RunningEngine": "engine", "replays": "engine", "Visitor": "visitor"}
+
+
+def __getattr__(name: str) -> Any:
+    """What talks to a real engine is loaded when it is asked for: a rehearsal needs no HTTP client."""
+    if name not in _OF_THE_ENGINE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_OF_THE_ENGINE[name]}"), name)

@@ -1,13 +1,20 @@
-"""The pytest plugin: the fixture `rehearse`, and the conversation below every failure. It loads by itself."""
+"""The pytest plugin: the fixtures `rehearse` and `runllm_engine`, and the conversation below every failure.
 
-from collections.abc import Generator, Sequence
-from typing import Protocol
+It loads by itself.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from runllm.bridge.surfaces import ChatSurface
 from runllm.decorators import EntrypointWrapper, TaskWrapper
 from runllm.testing.rehearsal import Rehearsal
+
+if TYPE_CHECKING:
+    from runllm.testing.engine import RunningEngine
 
 _TALKS = pytest.StashKey[list[Rehearsal]]()
 
@@ -56,6 +63,50 @@ def rehearse(request: pytest.FixtureRequest) -> Rehearse:
         return talks[-1]
 
     return new
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What the real engine of the tests is started with."""
+    parser.addini("runllm_docs", "Folder of documents that the engine of the fixture runllm_engine answers from.")
+    parser.addini("runllm_script", "JSON file of a scripted model for the fixture runllm_engine, instead of documents.")
+
+
+@pytest.fixture(scope="session")
+def runllm_engine(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RunningEngine]":
+    """The real engine, started once for the whole test run on ports of its own, and stopped at its end.
+
+    It answers from the folder that the ini option `runllm_docs` names, or says what the script of `runllm_script` says.
+
+    Example:
+        ```python
+        from runllm.testing import RunningEngine
+
+
+        def test_it_offers_a_person(runllm_engine: RunningEngine) -> None:
+            runllm_engine.publish("support.py")
+            visitor = runllm_engine.visitor()
+            visitor.ask("Can I pay with seashells?")
+            assert "person" in visitor.read(2)[1]
+        ```
+    """
+    from runllm.testing.engine import running  # brings an HTTP client, which rehearsals do without
+
+    arguments, environment = ["--no-example"], dict[str, str]()
+    if docs := pytestconfig.getini("runllm_docs"):
+        arguments += ["--docs", str(_beside(pytestconfig, docs))]
+    if script := pytestconfig.getini("runllm_script"):
+        environment = {"RUNLLM_MODEL": "scripted", "RUNLLM_SCRIPT": str(_beside(pytestconfig, script))}
+    with running(tmp_path_factory.mktemp("engine") / "home", *arguments, **environment) as engine:
+        engine.wait_until_ready()
+        yield engine
+
+
+def _beside(config: pytest.Config, path: str) -> Path:
+    """A path of the ini file, which is relative to it."""
+    found = config.rootpath / path
+    if not found.exists():
+        raise pytest.UsageError(f"{path} of the pytest configuration is not there: {found}")
+    return found
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from runllm.testing.visitor import Visitor
 from tests.compose.containers import ROOT, SCRIPTED, SERVICES, Containers, containers
-from tests.faults.visitor import Visitor
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 

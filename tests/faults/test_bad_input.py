@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from runllm.testing.visitor import Visitor
 from tests.faults.engine import Engine, running
-from tests.faults.visitor import Visitor
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from runllm.testing.visitor import Visitor
 from tests.faults.engine import Engine, Victim, running
-from tests.faults.visitor import Visitor
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 

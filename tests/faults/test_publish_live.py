@@ -8,9 +8,9 @@ from threading import Event
 
 import pytest
 
+from runllm.testing.visitor import Visitor
 from tests.faults.engine import Engine, running
 from tests.faults.test_kills import HERE, publish
-from tests.faults.visitor import Visitor
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 

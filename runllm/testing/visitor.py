@@ -1,4 +1,7 @@
-"""A visitor with a chat widget on an unreliable line: it asks until it is heard, and reads until it has read all."""
+"""A visitor with a chat widget, over the widget's public protocol: to talk to a running engine in tests.
+
+Its line is unreliable: it asks until it is heard, with the same id, and reads until it has read all.
+"""
 
 import json
 import time
@@ -9,14 +12,34 @@ import httpx
 
 
 class Visitor:
-    """One conversation on the widget, over its public protocol."""
+    """One conversation on the widget.
+
+    Args:
+        url: Where the gateways are, like `http://127.0.0.1:8080`.
+        origin: The page that the widget is on: what `WidgetListener.domain` is compared with.
+
+    Attributes:
+        said: What the visitor has written.
+        shown: What the page shows, by posting.
+
+    Example:
+        ```python
+        from runllm.testing import RunningEngine
+
+
+        def test_it_answers(runllm_engine: RunningEngine) -> None:
+            runllm_engine.publish("support.py")
+            visitor = runllm_engine.visitor()
+            visitor.ask("How do I change my password?")
+            assert "Settings" in visitor.read(1)[0]
+        ```
+    """
 
     def __init__(self, url: str, origin: str = "http://localhost") -> None:
         self._url = url
         self._headers = {"Origin": origin}
         self.said: list[str] = []
         self.shown: dict[str, dict[str, Any]] = {}
-        """What the page shows, by posting."""
 
     def open(self) -> None:
         """Gets a conversation."""
@@ -24,12 +47,14 @@ class Visitor:
         self._headers["Authorization"] = f"Bearer {grant['token']}"
 
     def ask(self, text: str) -> None:
-        """Sends a message, again with the same id while nobody confirms it."""
+        """Sends a message, again with the same id while nobody confirms it. The first one opens the conversation."""
+        if "Authorization" not in self._headers:
+            self.open()
         self._until_heard("/widget/v1/messages", {"id": uuid.uuid4().hex, "text": text})
         self.said.append(text)
 
     def click(self, wait_id: int, button_id: str) -> dict[str, Any]:
-        """Clicks a button."""
+        """Clicks a button; the answer's `result` says what became of it: `won`, `already`, `ended`, `not_allowed`."""
         return self._until_heard("/widget/v1/clicks", {"wait_id": wait_id, "button_id": button_id})
 
     def answers(self) -> list[str]:
@@ -37,8 +62,12 @@ class Visitor:
         shown = sorted(self.shown.values(), key=lambda message: message["position"])
         return [message["text"] for message in shown if message["author"] == "assistant"]
 
-    def read(self, count: int, seconds: float) -> list[str]:
-        """Reads the stream, reconnecting, until there are `count` answers or time is up. Returns the answers."""
+    def read(self, count: int, seconds: float = 30.0) -> list[str]:
+        """Reads the stream, reconnecting, until there are `count` answers or `seconds` have passed.
+
+        Returns:
+            All answers, in order.
+        """
         deadline = time.monotonic() + seconds
         while len(self.answers()) < count and time.monotonic() < deadline:
             try:
@@ -48,7 +77,7 @@ class Visitor:
         return self.answers()
 
     def wait_id(self) -> int:
-        """Of the newest buttons that can be clicked."""
+        """The number of the newest buttons, for `click`."""
         waits = [message["wait"] for message in self.shown.values() if message.get("buttons") and message.get("wait")]
         return int(waits[-1]["id"])
 
