@@ -1,8 +1,9 @@
 """What the engine is told of platforms by its environment: one model for each of them."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 
 class _Settings(BaseModel):
@@ -10,12 +11,48 @@ class _Settings(BaseModel):
 
 
 class SlackSettings(_Settings):
-    """What belongs to the Slack app, not to one workspace."""
+    """What belongs to the Slack app, not to one workspace.
+
+    Attributes:
+        api_url: Where Slack's Web API is. Only tests need another one.
+        authorize_url: Where people are sent to install the app.
+        signing_secret: Proves that a request comes from Slack. Without it, events are taken through Socket Mode only.
+        client_id, client_secret: The app's; with them, workspaces can be connected at `/slack/install`.
+        bot_token: Of the only workspace, for an app that is installed in one: it is connected at every start.
+        app_token: With it, events come through Socket Mode, and no public address is needed.
+    """
+
+    api_url: str = "https://slack.com/api/"
+    authorize_url: str = "https://slack.com/oauth/v2/authorize"
+    signing_secret: SecretStr | None = None
+    client_id: str = ""
+    client_secret: SecretStr | None = None
+    bot_token: SecretStr | None = None
+    app_token: SecretStr | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "SlackSettings":
-        """Reads RUNLLM_SLACK_* variables."""
-        return cls()
+        """Reads RUNLLM_SLACK_* variables.
+
+        Raises:
+            ValueError: One of them does not make sense; the text names it.
+        """
+        api_url = _address(env, "RUNLLM_SLACK_API_URL", "https://slack.com/api/").rstrip("/") + "/"
+        authorize_url = api_url.removesuffix("/api/") + "/oauth/v2/authorize"
+        return cls(
+            api_url=api_url,
+            authorize_url=_address(env, "RUNLLM_SLACK_AUTHORIZE_URL", authorize_url),
+            signing_secret=_secret(env, "RUNLLM_SLACK_SIGNING_SECRET"),
+            client_id=env.get("RUNLLM_SLACK_CLIENT_ID", ""),
+            client_secret=_secret(env, "RUNLLM_SLACK_CLIENT_SECRET"),
+            bot_token=_secret(env, "RUNLLM_SLACK_BOT_TOKEN", "xoxb-", "xoxe.xoxb-"),
+            app_token=_secret(env, "RUNLLM_SLACK_APP_TOKEN", "xapp-"),
+        )
+
+    @property
+    def is_used(self) -> bool:
+        """Whether this engine was told of a Slack app at all."""
+        return self.signing_secret is not None or self.app_token is not None
 
 
 class ZendeskSettings(_Settings):
@@ -96,3 +133,20 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= seconds < 1e9:
         raise ValueError(f"{name} is {text!r}. Set it to a number of seconds.")
     return seconds
+
+
+def _address(env: Mapping[str, str], name: str, default: str) -> str:
+    text = env.get(name, default)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{name} is {text!r}. Set it to an address, like {default}")
+    return text
+
+
+def _secret(env: Mapping[str, str], name: str, *starts: str) -> SecretStr | None:
+    text = env.get(name)
+    if text is None:
+        return None
+    if starts and not text.startswith(starts):
+        raise ValueError(f"{name} is no such token: it begins with {' or '.join(starts)}. Copy it from the app's page.")
+    return SecretStr(text)

@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any, Literal
 
-Purpose = Literal["widget", "console", "login", "seat", "hub"]
+Purpose = Literal["widget", "console", "login", "seat", "hub", "slack"]
 """What a token is for. A token made for one purpose is refused for every other."""
 
 

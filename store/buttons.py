@@ -61,7 +61,7 @@ async def click(
     if wait is None or button_id not in wait.button_ids:
         return "unknown"
     if wait.state == "open":
-        if wait.allowed_users is not None and user not in wait.allowed_users:
+        if not _is_allowed(wait, user):
             return "not_allowed"
         who = {"clicked_by": user, "clicked_by_name": name}
         values = {"state": "clicked", "clicked_button": button_id, **who, "ended_at": now()}
@@ -81,6 +81,13 @@ async def end(
         mine &= ButtonWaitRow.wait_id.in_(wait_ids)
     ended = await change(db, update(ButtonWaitRow).where(mine).values(state=state, ended_at=now()), ButtonWaitRow)
     return sorted(ended, key=lambda wait: wait.wait_id)
+
+
+def _is_allowed(wait: ButtonWaitRow, user: str | None) -> bool:
+    """Whether somebody may choose. Slack's people may be named with their workspace, `T1:U1`, or without."""
+    if wait.allowed_users is None:
+        return True
+    return user is not None and not {user, user.rpartition(":")[2]}.isdisjoint(wait.allowed_users)
 
 
 def _is(session_id: int, wait_id: int) -> ColumnElement[bool]:

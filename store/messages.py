@@ -255,3 +255,45 @@ async def shown_after(
 async def last_shown(db: AsyncSession) -> int:
     """The number of the newest posting; 0 where there is none."""
     return await db.scalar(select(func.max(Posting.id))) or 0
+
+
+async def find_in_places(db: AsyncSession, prefix: str, remote_id: str) -> Posting | None:
+    """The first posting that a platform knows by `remote_id`, in any place whose key begins with `prefix`."""
+    return await _first(db, (Posting.remote_id == remote_id) & Posting.surface_key.startswith(prefix, autoescape=True))
+
+
+async def is_last(db: AsyncSession, posting: Posting) -> bool:
+    """Whether nothing was shown after it in its place, apart from what is deleted."""
+    later = select(Posting.id).join(Message, Message.id == Posting.chat_id)
+    after = (Posting.surface_key == posting.surface_key) & (Posting.position > posting.position)
+    return await db.scalar(later.where(after, Message.deleted_at.is_(None)).limit(1)) is None
+
+
+async def last_author(db: AsyncSession, surface_key: str) -> str | None:
+    """Who wrote the newest message of a person in a place; copies from elsewhere do not count."""
+    query = (
+        select(Message.author_id)
+        .join(Posting, Posting.chat_id == Message.id)
+        .where(
+            Posting.surface_key == surface_key,
+            Posting.effect_key.is_(None),
+            Message.author == MessageType.USER,
+            Message.author_id.is_not(None),
+        )
+        .order_by(Posting.position.desc())
+        .limit(1)
+    )
+    return await db.scalar(query)
+
+
+async def name_author(db: AsyncSession, author_id: str, name: str) -> None:
+    """Writes down what an author is called, where the record did not know it when they wrote."""
+    nameless = (Message.author_id == author_id) & Message.author_name.is_(None)
+    await db.execute(update(Message).where(nameless).values(author_name=name))
+
+
+async def take_over(db: AsyncSession, posting: Posting, chat_id: int, effect_key: str) -> None:
+    """The place of a posting now shows another message, posted by another effect: a placeholder became an answer."""
+    seq = await next_seq(db, posting.session_id)
+    values = {"chat_id": chat_id, "effect_key": effect_key, "seq": seq, "position": seq, "extras": {}}
+    await change_one(db, update(Posting).where(Posting.id == posting.id).values(**values), Posting)

@@ -53,6 +53,9 @@ class SlackThreadConfig(_Config):
         channel: The channel, like `C0123456789`.
         thread_ts: Timestamp of the thread's first message; None until the thread exists.
         chat_ts: Timestamp of a message that the next send replaces; cleared by that send.
+        last_ts: Timestamp of what was last sent through this object. `config.chat_ts = config.last_ts` makes the next
+            send replace it.
+        workspace_url: The workspace's address, like `https://acme.slack.com/`; None where it is not known.
     """
 
     bot_conn_token: str
@@ -60,6 +63,8 @@ class SlackThreadConfig(_Config):
     channel: str
     thread_ts: str | None = None
     chat_ts: str | None = None
+    last_ts: str | None = None
+    workspace_url: str | None = None
 
 
 class ZendeskTicketConfig(_Config):
@@ -124,8 +129,14 @@ class SlackThread(BaseModel):
     config: SlackThreadConfig
 
     def link(self) -> str:
-        """Address of the thread in Slack's web client, of the channel while the thread has no message yet."""
+        """Permanent address of the thread; of the channel while the thread has no message yet.
+
+        Where the workspace's address is not known, it is that in Slack's web client.
+        """
         config = self.config
+        if config.workspace_url:
+            archive = f"{config.workspace_url.rstrip('/')}/archives/{config.channel}"
+            return archive if config.thread_ts is None else f"{archive}/p{config.thread_ts.replace('.', '')}"
         channel = f"https://app.slack.com/client/{config.team_id}/{config.channel}"
         return channel if config.thread_ts is None else f"{channel}/thread/{config.channel}-{config.thread_ts}"
 

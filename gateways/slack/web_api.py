@@ -1,0 +1,118 @@
+"""Calls of Slack's Web API: tried once, and what Slack answers in our words.
+
+Temporal owns retries, so slack_sdk's own are off: its default handler repeats a call whose connection broke after Slack
+had taken it, which doubles the message.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import aiohttp
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from gateways.platforms import SlackSettings
+from runllm.errors import NotConnected, RateLimited, Rejected, SurfaceError, Unavailable
+
+_TIMEOUT = 20
+
+TOKEN_IS_OVER = frozenset(
+    {
+        "account_inactive",
+        "app_uninstalled",
+        "invalid_auth",
+        "not_authed",
+        "org_login_required",
+        "team_access_not_granted",
+        "token_expired",
+        "token_revoked",
+    }
+)
+"""Errors that no other token than a new one can heal."""
+
+_MAY_PASS = frozenset(
+    {
+        "fatal_error",
+        "internal_error",
+        "request_timeout",
+        "service_unavailable",
+        "team_added_to_org",
+        "two_factor_setup_required",
+    }
+)
+"""Errors of Slack's own. A `fatal_error` may have taken the call, so the next attempt looks first."""
+
+_SENTENCES = {
+    "cannot_reply_to_message": "the message that the thread hangs on takes no replies",
+    "cant_update_message": "only the app that posted a message can change it",
+    "channel_is_archived": "the channel is archived. Unarchive it, or use another one",
+    "channel_not_found": "there is no such channel, or the app is not in it. Invite the app: /invite @its-name",
+    "edit_window_closed": "the workspace does not let messages be changed after so long a time",
+    "invalid_blocks": "the blocks are not valid Block Kit",
+    "invalid_blocks_format": "the blocks are not valid Block Kit",
+    "is_archived": "the channel is archived. Unarchive it, or use another one",
+    "message_not_found": "the message is gone",
+    "missing_scope": "the app lacks a permission. Run `runllm connect slack` to see which, and install it again",
+    "msg_blocks_too_long": "the blocks are longer than Slack takes in one message",
+    "msg_too_long": "the message is longer than Slack takes",
+    "no_text": "the message is empty",
+    "not_in_channel": "the app is not in the channel. Invite it there: /invite @its-name",
+    "restricted_action": "the workspace does not let the app post there",
+    "thread_not_found": "the thread is gone",
+    "user_not_in_channel": "that person is not in the channel",
+}
+
+
+def web_client(settings: SlackSettings, token: str | None = None) -> AsyncWebClient:
+    """A client that tries each call once, and reads no proxy from the environment."""
+    return AsyncWebClient(
+        token=token, base_url=settings.api_url, timeout=_TIMEOUT, retry_handlers=[], trust_env_in_session=False
+    )
+
+
+@contextmanager
+def in_our_words(team_id: str) -> Iterator[None]:
+    """Turns whatever a call of Slack raises into one of our errors."""
+    try:
+        yield
+    except SlackApiError as error:
+        raise refusal(team_id, error) from None
+    except (TimeoutError, aiohttp.ClientError, SlackClientError, OSError) as error:
+        raise Unavailable(f"Slack could not be reached for workspace {team_id}: {type(error).__name__}") from None
+
+
+def error_code(error: SlackApiError) -> str:
+    """Slack's name for what went wrong; empty where it gave none."""
+    answer = getattr(error.response, "data", None)
+    return str(answer.get("error") or "") if isinstance(answer, dict) else ""
+
+
+def refusal(team_id: str, error: SlackApiError) -> SurfaceError:
+    """What Slack answered, as the error that tells Temporal what to do."""
+    status = int(getattr(error.response, "status_code", None) or getattr(error.response, "status", None) or 0)
+    code = error_code(error)
+    if status == 429 or code in ("ratelimited", "rate_limited"):
+        return RateLimited(f"Slack wants fewer calls for workspace {team_id}.", _retry_after(error))
+    if status >= 500 or code in _MAY_PASS or not code:
+        return Unavailable(f"Slack cannot answer for workspace {team_id} now ({code or f'status {status}'}).")
+    if code in TOKEN_IS_OVER:
+        return NotConnected(
+            f"Slack no longer accepts this engine's token for workspace {team_id} ({code}). "
+            "Connect the workspace again: runllm connect slack"
+        )
+    return Rejected(f"Slack refused: {_SENTENCES.get(code, code)} ({code}).{_details(error)}")
+
+
+def _retry_after(error: SlackApiError) -> float:
+    headers = getattr(error.response, "headers", {}) or {}
+    text = next((str(value) for name, value in headers.items() if name.lower() == "retry-after"), "")
+    return float(text) if text.isdecimal() else 1.0
+
+
+def _details(error: SlackApiError) -> str:
+    """What Slack says of invalid blocks: places in the JSON, and no text of the message."""
+    answer = getattr(error.response, "data", None)
+    said = answer.get("response_metadata", {}).get("messages", []) if isinstance(answer, dict) else []
+    needed = answer.get("needed") if isinstance(answer, dict) else None
+    lines = [f"needed: {needed}"] if needed else [str(line)[:200] for line in said[:3]]
+    return f" {'; '.join(lines)}" if lines else ""
