@@ -150,7 +150,7 @@ async def a_thread(town: Town) -> Callable[[], Awaitable[Any]]:
 
 
 async def an_edit(town: Town) -> Callable[[], Awaitable[Any]]:
-    row = await copied(town, "Frist")
+    row = await copied(town, "Fist")
     async with town.case.store.begin() as db:
         await messages.edit_text(db, row.id, "First")
     call = town.case.call(Relay(kind="edit", chat_id=row.id, from_surface=town.case.widget, to=[town.thread]))
