@@ -343,7 +343,7 @@ class Agent:
         target = to.model_copy(deep=True)
         to.config.chat_ts = None  # it names the message that this send replaces, and no later one
         try:
-            return self._send(
+            click = self._send(
                 "send_to_slack_thread",
                 message,
                 target,
@@ -358,6 +358,8 @@ class Agent:
         except (SurfaceError, UsageError):
             to.config.chat_ts = target.config.chat_ts  # nothing was replaced
             raise
+        to.config.last_ts = target.config.last_ts
+        return click
 
     # Zendesk
 
@@ -762,7 +764,9 @@ class Agent:
         post = ops.PostMessage(to=to, message=check.message(method, message), blocks=blocks, **options)
         if waits:
             return self._runtime.post_and_wait(post, timeout=patience, allowed_users=allowed_users)
-        self._runtime.perform(post)
+        posted = self._runtime.perform(post)
+        if isinstance(to, SlackThread) and not post.ephemeral:  # nobody can change what only one person saw
+            to.config.last_ts = posted.remote_id
         return None
 
     def _bring_up_to_date(self, conversation: Conversation, tags: List[str]) -> None:  # noqa: UP006

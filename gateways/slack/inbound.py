@@ -23,8 +23,6 @@ from runllm.operations import Frozen
 _SPOKEN = (None, "", "file_share", "thread_broadcast", "bot_message", "me_message")
 """Subtypes of messages that somebody said. The others tell of joins, topics, pins and the like."""
 
-_ALIASES = {"thumbsup": "+1", "thumbsdown": "-1"}
-
 
 class Malformed(ValueError):
     """Not what Slack sends: the text says why, and holds nothing of what was sent."""
@@ -302,7 +300,7 @@ def _read_reaction(event: Mapping[str, Any], workspace: Workspace) -> Reacted | 
     if item.get("type") != "message" or not (channel and ts and user and emoji) or user == workspace.bot_user_id:
         return None
     event_ts = _text(event.get("event_ts"))
-    return Reacted(channel=channel, ts=ts, user=user, emoji=_ALIASES.get(emoji, emoji), event_ts=event_ts)
+    return Reacted(channel=channel, ts=ts, user=user, emoji=emoji, event_ts=event_ts)
 
 
 def _read_end(event: Mapping[str, Any], workspace: Workspace) -> Gone | None:

@@ -19,7 +19,7 @@ from gateways.slack.threads import Threads
 from gateways.slack.workspaces import Connected, Workspaces, is_over
 from runllm.bridge.listeners import SlackListener, as_list
 from runllm.bridge.surfaces import SlackThread, surface_key
-from runllm.bridge.triggers import Emoji
+from runllm.bridge.triggers import Emoji, is_emoji
 from runllm.errors import SurfaceError
 from store import messages, sessions
 
@@ -155,7 +155,7 @@ class Reception:
             for listener in route.listeners:
                 if isinstance(listener, SlackListener) and listener.team_id == connected.workspace.team_id:
                     found += _emojis(listener, reacted.channel)
-        return [trigger for trigger in found if trigger.shortcode == reacted.emoji]
+        return [trigger for trigger in found if is_emoji(reacted.emoji, trigger.shortcode)]
 
     async def _forget(self, team_id: str, connected: Connected) -> None:
         if await is_over(self._deps.outlets.settings.slack, connected):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal, TypeAlias, Union
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from runllm.bridge.surfaces import ChatSurface, SurfaceType
 
@@ -25,6 +25,10 @@ class TriggerType(StrEnum):
     ALL_MESSAGES = "all_messages"
     TICKET_COMMENT = "ticket_comment"
     TICKET_STATUS = "ticket_status"
+
+
+_SAME_EMOJI = {"thumbsup": "+1", "thumbsdown": "-1"}
+"""Platforms tell the one name, and people know the other."""
 
 
 class _Frozen(BaseModel):
@@ -53,6 +57,15 @@ class Emoji(_Frozen):
     type: Literal[TriggerType.EMOJI] = TriggerType.EMOJI
     exclude_replies: bool = True
     shortcode: str
+
+    @field_validator("shortcode")
+    @classmethod
+    def _bare(cls, value: str) -> str:
+        """`:ticket:`, as people type it, is the same emoji as `ticket`."""
+        bare = value.strip().strip(":")
+        if not bare:
+            raise ValueError("an emoji is named like 'ticket'")
+        return bare
 
 
 class AllMessages(_Frozen):
@@ -141,7 +154,12 @@ def fires(trigger: Trigger, what: Happening) -> bool:
             is_comment = what.is_message and what.surface is SurfaceType.ZENDESK_TICKET
             return what.status in statuses or (comments and is_comment)
         case Emoji(shortcode=shortcode, exclude_replies=exclude_replies):
-            return what.emoji == shortcode and what.is_last and not (exclude_replies and what.is_reply)
+            return is_emoji(what.emoji, shortcode) and what.is_last and not (exclude_replies and what.is_reply)
+
+
+def is_emoji(given: str | None, shortcode: str) -> bool:
+    """Whether an emoji is the one with that shortcode, under whichever of its names."""
+    return given is not None and _SAME_EMOJI.get(given, given) == _SAME_EMOJI.get(shortcode, shortcode)
 
 
 def first_that_fires(triggers: Sequence[Trigger], what: Happening) -> Trigger | None:

@@ -337,9 +337,13 @@ def placeholder() -> SlackThread:
 
 
 def test_the_message_to_replace_is_named_once(agent: Agent, spy: Spy, placeholder: SlackThread) -> None:
+    spy.results[ops.PostMessage] = ops.Posted(remote_id="1.7")
     agent.send_to_slack_thread("done", placeholder)
     agent.send_to_slack_thread("more", placeholder)
     assert [post.to.config.chat_ts for post in spy.asked] == ["1.5", None]
+    assert placeholder.config.last_ts == "1.7"
+    agent.send_to_slack_thread("for you", placeholder, ephemeral=True)
+    assert placeholder.config.last_ts == "1.7"
 
 
 def test_the_message_to_replace_is_kept_where_the_send_fails(agent: Agent, spy: Spy, placeholder: SlackThread) -> None:

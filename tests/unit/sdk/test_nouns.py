@@ -190,3 +190,28 @@ def test_a_rate_limit_says_how_long_to_wait() -> None:
 def test_leaving_a_handler_is_no_exception_that_one_catches() -> None:
     assert not issubclass(HandlerLeft, Exception)
     assert "catch Exception, and never BaseException" in str(HandlerLeft("agent.listen() handed over"))
+
+
+@pytest.mark.parametrize(
+    ("written", "given", "fires_"),
+    [
+        (":ticket:", "ticket", True),
+        ("thumbsup", "+1", True),
+        ("+1", "thumbsup", True),
+        ("ticket", "tickets", False),
+    ],
+)
+def test_an_emoji_is_the_same_however_it_is_written(written: str, given: str, fires_: bool) -> None:
+    what = Happening(surface=SurfaceType.SLACK_THREAD, is_message=False, emoji=given)
+    assert fires(Emoji(shortcode=written), what) is fires_
+
+
+def test_an_emoji_without_a_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="named like 'ticket'"):
+        Emoji(shortcode="::")
+
+
+def test_the_address_of_a_thread_is_permanent_where_the_workspace_is_known() -> None:
+    config = SLACK.config.model_copy(update={"workspace_url": "https://acme.slack.com/", "thread_ts": "1700.000100"})
+    assert SlackThread(config=config).link() == "https://acme.slack.com/archives/C1/p1700000100"
+    assert SLACK.link() == "https://app.slack.com/client/T1/C1/thread/C1-1.0"

@@ -228,6 +228,21 @@ def test_chat_ts_replaces_a_message() -> None:
     assert [sent.text for sent in talk.sent] == ["done"]
 
 
+def test_what_was_sent_last_can_be_replaced() -> None:
+    @entrypoint(listeners=[SlackListener(team_id="T1")])
+    def replaces(agent: Agent, event: Event) -> None:
+        thread = agent.create_slack_thread("T1", "C1")
+        agent.send_to_slack_thread("first", thread)
+        agent.send_to_slack_thread("one moment", thread)
+        thread.config.chat_ts = thread.config.last_ts
+        agent.send_to_slack_thread("done", thread)
+        agent.send_to_slack_thread("more", thread)
+
+    talk = Rehearsal(replaces)
+    talk.say("?")
+    assert [sent.text for sent in talk.sent] == ["first", "done", "more"]
+
+
 # Tags and categories
 
 
