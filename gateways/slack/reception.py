@@ -6,6 +6,7 @@ Slack itself only where an event cannot be understood without asking it.
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 TAKEN = 200
 LATER = 503
 
+_REMEMBER = 3.0
 _BACK_FILL_PATIENCE = 1.5
 _REACTION_PATIENCE = 2.0
 
@@ -41,6 +43,7 @@ class Reception:
         self._threads = Threads(workspaces)
         self.names = Names(workspaces, self._name_came_late)
         self.clicks = Clicks(deps.store, workspaces, deps.outlets.settings.slack)
+        self._known: dict[tuple[str, str], tuple[Connected, float]] = {}
         self.is_connecting = False
         """The only workspace is about to be connected: what comes from it is not unknown."""
 
@@ -50,7 +53,7 @@ class Reception:
         kind = body.get("type")
         if kind not in ("event_callback", "block_actions"):
             return TAKEN
-        connected = await self._workspaces.find(team_id, enterprise_id)
+        connected = await self._workspace(team_id, enterprise_id)
         if connected is None:
             if self.is_connecting:
                 return LATER
@@ -66,6 +69,16 @@ class Reception:
         """Ends what goes on beside."""
         await self.names.close()
         await self.clicks.close()
+
+    async def _workspace(self, team_id: str, enterprise_id: str) -> Connected | None:
+        """Who tells us. Remembered for a moment: in a burst it is the same workspace again and again."""
+        known = self._known.get((team_id, enterprise_id))
+        if known is not None and known[1] > time.monotonic():
+            return known[0]
+        connected = await self._workspaces.find(team_id, enterprise_id)
+        if connected is not None:
+            self._known[team_id, enterprise_id] = (connected, time.monotonic() + _REMEMBER)
+        return connected
 
     async def _take_clicks(self, body: dict[str, Any], connected: Connected) -> int:
         for click in events.read_actions(body, connected.workspace):
@@ -158,7 +171,9 @@ class Reception:
         return [trigger for trigger in found if is_emoji(reacted.emoji, trigger.shortcode)]
 
     async def _forget(self, team_id: str, connected: Connected) -> None:
-        if await is_over(self._deps.outlets.settings.slack, connected):
+        self._known.clear()
+        current = await self._workspaces.find(connected.external_id) or connected
+        if await is_over(self._deps.outlets.settings.slack, current):
             await self._workspaces.remove(connected.external_id)
             log.warning("Slack workspace %s removed the app; connect it again: runllm connect slack", team_id)
 

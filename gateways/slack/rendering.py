@@ -19,8 +19,8 @@ from runllm.operations import Frozen
 TEXT_LIMIT = 9_000
 """Of one message. A markdown block may have 12,000, but all blocks of a message together hardly more than 13,000."""
 
-BLOCKS_LIMIT = 3_000
-"""Size of the workflow's own blocks, as JSON, from which on they are a message of their own below the text."""
+BLOCKS_LIMIT = 12_000
+"""Of all blocks of a message, as JSON. What stands below a text that leaves no room for it is a message of its own."""
 
 BUTTON_ACTION = "runllm_button"
 FEEDBACK_ACTION = "runllm_feedback"
@@ -64,11 +64,10 @@ def render(content: Content, *, has_own_name: bool = False) -> list[Part]:
     if not text.strip():
         return [Part(text=_spoken(content.prefix or "A message with blocks"), blocks=below)]
     parts = [Part(text=_spoken(piece), blocks=[_markdown(piece)]) for piece in split(text, TEXT_LIMIT)]
-    if len(json.dumps(own)) > BLOCKS_LIMIT:
-        parts.append(Part(text="More on this", blocks=below))
-    elif below:
-        parts[-1] = parts[-1].model_copy(update={"blocks": [*parts[-1].blocks, *below]})
-    return parts
+    together = [*parts[-1].blocks, *below]
+    if len(json.dumps(together, ensure_ascii=False)) > BLOCKS_LIMIT:
+        return [*parts, Part(text="More on this", blocks=below)]
+    return [*parts[:-1], Part(text=parts[-1].text, blocks=together)]
 
 
 def settled(blocks: Sequence[dict[str, Any]], note: str) -> list[dict[str, Any]]:

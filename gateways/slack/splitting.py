@@ -8,6 +8,7 @@ _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _TABLE_RULE = re.compile(r"^\s*\|?\s*:?-{1,}:?\s*(\|\s*:?-{1,}:?\s*)+\|?\s*$")
 _BREAKS = (". ", "! ", "? ", "; ", ", ", " ")
 _SHORTEST_SHARE = 0.3
+_LONGEST_LANGUAGE = 20
 
 
 @dataclass
@@ -44,12 +45,16 @@ def split(text: str, most: int) -> list[str]:
             part = _Part([])
         for line, fence_after, table_after in _lines(block, fence, table, most):
             closing = _closing(fence)
-            if part.lines and part.length + len(line) + len(closing) + 1 > most:
+            if closing and not fence_after:
+                part.add(closing)  # there is always room for it
+                fence = ""
+                continue
+            if part.lines and part.length + len(line) + len(closing or _closing(fence_after)) + 1 > most:
                 if closing:
                     part.add(closing)
                 parts.append(part.text)
                 part = _Part([])
-                for repeated in [fence] if fence and not _FENCE.match(line) else table:
+                for repeated in [fence] if fence else table if table_after else []:
                     part.add(repeated)
             part.add(line)
             fence, table = fence_after, table_after
@@ -84,7 +89,8 @@ def _lines(block: list[str], fence: str, table: list[str], most: int) -> Iterato
     for index, line in enumerate(block):
         fence_after = _fence_after(fence, line)
         if not fence and not fence_after and index and _TABLE_RULE.match(line) and "|" in block[index - 1]:
-            table = [block[index - 1], line]
+            heading = [block[index - 1], line]
+            table = heading if _size(heading) <= most // 3 else []  # too long to be worth repeating
         elif table and "|" not in line:
             table = []
         # Room for what a part repeats and closes: a fence line, or the heading of a table.
@@ -109,12 +115,12 @@ def _pieces(line: str, most: int, is_code: bool) -> Iterator[str]:
 
 
 def _fence_after(fence: str, line: str) -> str:
-    """The line that opened the code block which is open after `line`; empty where none is."""
+    """What opens the code block that is open after `line` again; empty where none is."""
     found = _FENCE.match(line)
     if found is None:
         return fence
     if not fence:
-        return line.strip()
+        return f"{found.group(1)}{''.join(found.group(2).split()[:1])[:_LONGEST_LANGUAGE]}"
     marks, rest = found.group(1), found.group(2)
     opened = _FENCE.match(fence)
     closes = opened is not None and marks[0] == opened.group(1)[0] and len(marks) >= len(opened.group(1))
