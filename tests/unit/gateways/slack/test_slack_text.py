@@ -89,7 +89,7 @@ def test_any_text_is_split_into_parts_that_fit_and_lose_no_word() -> None:
         "a longer sentence. ",
         "\n",
         "\n\n",
-        "```",
+        "```\n",
         "```py\n",
         "| a | b |\n|---|---|\n",
         "- item\n",
