@@ -45,6 +45,7 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 _PAGE = 200
 _PAGES = 10
 _LONGEST_NAME = 80
+_GONE = ("message_not_found", "file_not_found", "file_deleted")
 
 
 class SlackAdapter:
@@ -56,17 +57,23 @@ class SlackAdapter:
         self._workspaces = Workspaces(store, seal, settings)
 
     async def post(self, effect: Effect, to: ChatSurface, content: Content) -> str:
-        """Shows a message in a thread; a long one as several. Returns the last one's timestamp: buttons are on that.
+        """Shows a message in a thread; a long one as several, and each file as one more. Returns the timestamp of the
+        last one with text: buttons are on that.
 
         Where the thread has a `chat_ts`, the message takes the place of that one.
         """
         thread = _thread(to)
+        if content.is_internal:
+            raise Rejected("An internal note is not shown in Slack: customers may be in the thread.")
         connected = await self._workspaces.of(thread)
         names_itself = content.author_name is not None and connected.may(_CUSTOMIZE)
         parts = render(content, has_own_name=names_itself)
         user = await self._only_reader(to) if content.ephemeral else ""
 
         async def send(part: Effect, index: int) -> str:
+            if index >= len(parts):
+                file = content.files[index - len(parts)]
+                return await self.upload(part, to, file.name, file.data)
             shown = _Shown(parts[index], thread, content.author_name if names_itself else None)
             if content.ephemeral:
                 return await self._show_to(connected, part, shown, user)
@@ -74,36 +81,39 @@ class SlackAdapter:
                 return await self._replace(connected, effect, part, to, shown, content)
             return await self._send(connected, part, shown)
 
-        return (await post_parts(self._store, effect, to, len(parts), send))[-1]
+        sent = await post_parts(self._store, effect, to, len(parts) + len(content.files), send)
+        return sent[len(parts) - 1]
 
     async def edit(self, effect: Effect, to: ChatSurface, remote_id: str, content: Content) -> None:
         """Replaces a message. One that became longer gets further ones below, one that became shorter loses some."""
         thread = _thread(to)
         connected = await self._workspaces.of(thread)
         parts = render(content, has_own_name=content.author_name is not None and connected.may(_CUSTOMIZE))
-        key, shown = await self._parts_of(to, remote_id)
+        key, posted = await self._parts_of(to, remote_id)
+        shown = [one for one in posted if not _is_file(one)]
         for ts, part in zip(shown, parts, strict=False):
             await self._update(connected, thread, ts, part)
         for ts in shown[len(parts) :]:
             await self._remove(connected, thread, ts)
         if len(parts) > len(shown):
+            later = parts[len(shown) :]
 
             async def send(part: Effect, index: int) -> str:
-                if index < len(shown):
-                    return shown[index]
-                return await self._send(connected, part, _Shown(parts[index], thread, None))
+                if index < len(posted):
+                    return posted[index]
+                return await self._send(connected, part, _Shown(later[index - len(posted)], thread, None))
 
             # Under the message's own key, so that they are known as parts of it from now on.
             original = effect.model_copy(update={"key": key})
-            await post_parts(self._store, original, to, len(parts), send)
+            await post_parts(self._store, original, to, len(posted) + len(later), send)
 
     async def delete(self, effect: Effect, to: ChatSurface, remote_id: str) -> None:
         """Removes a message with all its parts; one that is gone already is no error."""
         thread = _thread(to)
         connected = await self._workspaces.of(thread)
-        _, shown = await self._parts_of(to, remote_id)
-        for ts in shown:
-            await self._remove(connected, thread, ts)
+        _, posted = await self._parts_of(to, remote_id)
+        for one in posted:
+            await self._remove(connected, thread, one)
 
     async def settle_buttons(self, to: ChatSurface, remote_id: str, content: Content, note: str) -> None:
         """Puts `note` in the place of a message's buttons. A message for one person only keeps them: Slack lets nobody
@@ -230,13 +240,16 @@ class SlackAdapter:
                 channel=thread.channel, ts=ts, text=part.text, blocks=part.blocks
             )
 
-    async def _remove(self, connected: Connected, thread: SlackThreadConfig, ts: str) -> None:
+    async def _remove(self, connected: Connected, thread: SlackThreadConfig, posted: str) -> None:
+        client = self._workspaces.client(connected)
         try:
             with in_our_words(thread.team_id):
-                client = self._workspaces.client(connected)
-                await client.api_call("chat.delete", json={"channel": thread.channel, "ts": ts})
+                if _is_file(posted):
+                    await client.api_call("files.delete", json={"file": posted})
+                else:
+                    await client.api_call("chat.delete", json={"channel": thread.channel, "ts": posted})
         except Rejected as error:
-            if "message_not_found" not in str(error):
+            if not any(gone in str(error) for gone in _GONE):
                 raise
 
     async def _send_file(self, address: str, name: str, data: bytes) -> None:
@@ -351,6 +364,11 @@ class _Shown:
         self.part = part
         self.thread = thread
         self.name = name[:_LONGEST_NAME] if name else None
+
+
+def _is_file(posted: str) -> bool:
+    """Messages are known by timestamps, files by ids that begin with a letter."""
+    return posted.startswith("F")
 
 
 def _marker(effect: Effect) -> dict[str, Any]:

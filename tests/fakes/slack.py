@@ -62,6 +62,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
         "channels:history",
     ),
     "files.completeUploadExternal": ("blocks channel_id channels files initial_comment thread_ts", "files:write"),
+    "files.delete": ("file", "files:write"),
     "files.getUploadURLExternal": ("alt_txt filename length snippet_type", "files:write"),
     "files.info": ("cursor file limit", "files:read"),
     "oauth.v2.access": ("client_id client_secret code grant_type redirect_uri refresh_token", ""),
@@ -642,6 +643,14 @@ class FakeSlack:
         if file is None:
             raise Refused("file_not_found")
         return {"file": file}
+
+    async def _files_delete(self, arguments: Json, grant: Grant) -> Json:
+        number = str(arguments.get("file"))
+        if self.files.pop(number, None) is None:
+            raise Refused("file_not_found")
+        for channel in self.channels.values():
+            channel.messages[:] = [m for m in channel.messages if [f["id"] for f in m.get("files", ())] != [number]]
+        return {}
 
     async def _files_getUploadURLExternal(self, arguments: Json, grant: Grant) -> Json:
         if not arguments.get("filename") or int(arguments.get("length") or 0) <= 0:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from gateways.adapter import Content, Effect
+from gateways.adapter import Content, Effect, File
 from gateways.platforms import SlackSettings
 from gateways.slack.outbound import MARKER, SlackAdapter
 from gateways.slack.workspaces import Credentials, Workspaces
@@ -434,6 +434,43 @@ async def test_a_file_goes_out_and_comes_in(town: Town) -> None:
     assert [file["title"] for file in shown["files"]] == ["app.log"]
     incoming = {"name": "app.log", "platform": "slack", "ref": f"T1:{file_id}"}
     assert await town.adapter.read_file(incoming) == b"boom"
+
+
+async def test_a_message_with_files_is_one_message_and_its_files_and_all_of_it_can_be_removed(town: Town) -> None:
+    row = await town.case.said("See the logs", name="Vera")
+    content = Content(
+        chat_id=row.id,
+        text="See the logs",
+        author=MessageType.USER,
+        author_name="Vera",
+        files=[File(name="a.log", data=b"a"), File(name="b.log", data=b"b")],
+    )
+    effect = Effect(key=f"{town.case.session_id}:50", session_id=town.case.session_id)
+    town.slack.next("files.completeUploadExternal", lose_reply=True)
+    with pytest.raises(Unavailable):
+        await town.adapter.post(effect, town.thread, content)
+    ts = await town.adapter.post(effect.model_copy(update={"earlier": True}), town.thread, content)
+    shown = town.in_thread()
+    assert [[file["title"] for file in one.get("files", ())] for one in shown] == [[], ["a.log"], ["b.log"]]
+    assert ts == shown[0]["ts"]
+    async with town.case.store.begin() as db:
+        key = f"slack:T1:C1:{town.ts}"
+        await messages.post(
+            db, session_id=row.session_id, chat_id=row.id, surface_key=key, remote_id=ts, effect_key=effect.key
+        )
+    longer = content.model_copy(update={"text": "word " * 4_000, "files": []})
+    edit = effect.model_copy(update={"key": f"{town.case.session_id}:51"})
+    await town.adapter.edit(edit, town.thread, ts, longer)
+    assert len(town.in_thread()) == 5
+    await town.adapter.delete(edit, town.thread, ts)
+    assert town.in_thread() == []
+
+
+async def test_an_internal_note_is_not_shown_where_customers_are(town: Town) -> None:
+    effect = Effect(key="1:60", session_id=town.case.session_id)
+    with pytest.raises(Rejected, match="internal note"):
+        await town.adapter.post(effect, town.thread, Content(chat_id=1, text="He is angry", is_internal=True))
+    assert town.in_thread() == []
 
 
 @pytest.mark.parametrize(
