@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from datetime import timedelta
 from typing import Any
 from weakref import WeakValueDictionary
@@ -23,6 +24,7 @@ BATCH = 50
 _AT_ONCE = 32
 _GIVE_UP_AFTER = 12
 _LONGEST_WAIT = 60.0
+_LEAVE_ALONE = 1.0
 
 
 class Delivery:
@@ -34,9 +36,16 @@ class Delivery:
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._queued: dict[int, asyncio.Task[bool]] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._down_until = 0.0
 
     def soon(self, session_id: int) -> None:
-        """Delivers what a session has not been told, after this returns."""
+        """Delivers what a session has not been told, after this returns.
+
+        While Temporal is down this leaves it to the sweeper: to try for each event of a burst, and to write down each
+        time that it failed, would keep the next events from being taken in.
+        """
+        if time.monotonic() < self._down_until:
+            return
         job = asyncio.create_task(self.deliver(session_id), name=f"deliver to session {session_id}")
         self._queued[id(job)] = job
         job.add_done_callback(self._forget)
@@ -57,6 +66,8 @@ class Delivery:
                     await self._mark_signalled(row)
                     continue
                 await self._note_failure(row, failure)
+                if failure.kind == "down":
+                    self._down_until = time.monotonic() + _LEAVE_ALONE
                 if failure.kind != "closed":
                     return failure.kind != "down"  # later rows wait behind this one
         return True

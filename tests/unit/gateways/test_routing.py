@@ -487,3 +487,19 @@ async def test_the_record_keeps_who_may_see_a_message_and_who_wrote_it(desk: Des
         message = await messages.get(db, taken.chat_id)
     assert message is not None
     assert (message.is_internal, message.is_from_staff, message.is_from_bot) == (True, True, False)
+
+
+async def test_a_burst_while_temporal_is_down_is_left_to_the_sweeper(desk: Desk) -> None:
+    desk.temporal.problem = down
+    first = await desk.routing.take_in(said(conversation="first"))
+    assert first.session_id is not None
+    await desk.delivery.deliver(first.session_id)
+    desk.temporal.problem = lambda id: None
+    later = await desk.routing.take_in(said(conversation="later"))
+    assert later.session_id is not None
+    desk.delivery.soon(later.session_id)
+    await desk.delivery.idle()
+    assert desk.temporal.signals == []
+    await desk.age(later.inbox_id)
+    await desk.sweeper.redeliver()
+    assert [envelope.inbox_id for _, envelope in desk.temporal.signals] == [later.inbox_id]
