@@ -102,6 +102,10 @@ contract: install-dev ## have the official specifications in ../shared judge the
 	@if [ -d "$(SPECS)/specs" ]; then RUNLLM_SPECS="$(abspath $(SPECS))" $(PYTEST) -m contract $(OR_NONE); \
 	else echo "make: $(SPECS)/specs is not there, so nothing judges the adapters' traffic"; fi
 
+.PHONY: slack-burst
+slack-burst: install-dev ## 50 events a second from Slack while Temporal stands still: each answered in half a second
+	BURST_ACK=0.5 BURST_SECONDS=$${BURST_SECONDS:-10} $(PYTEST) tests/faults/test_slack_live.py -k burst -s -p no:xdist
+
 .PHONY: chromium
 chromium: # the browser of the tests, installed only where that needs no question
 	@if command -v chromium >/dev/null; then :; \

@@ -15,7 +15,7 @@ _URL = "RUNLLM_PUBLIC_URL"
 
 def command(
     token: Annotated[
-        str, typer.Option(envvar=_TOKEN, help="The app's bot token, xoxb-...; asked for where it is missing.")
+        str, typer.Option(envvar=_TOKEN, help="The app's bot token (xoxb-); asked for where it is missing.")
     ] = "",
     manifest: Annotated[bool, typer.Option("--manifest", help="Print the manifest that makes the Slack app.")] = False,
     name: Annotated[str, typer.Option(help="The app's name, for the manifest.")] = "Support",
