@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 RATE = 50
 SECONDS = int(os.environ.get("BURST_SECONDS", "4"))
 ACK = float(os.environ.get("BURST_ACK", "3"))
-"""Seconds that Slack waits for an answer; `make slack-burst` wants it in half a second, on a machine with nothing else."""
+"""Seconds that Slack waits; `make slack-burst`, on a machine that is otherwise idle, wants half a second."""
 
 
 class Town:
