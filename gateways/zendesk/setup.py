@@ -14,7 +14,7 @@ from gateways.zendesk.account import Account
 from gateways.zendesk.account import Credentials as Keys
 from gateways.zendesk.accounts import short_name
 from gateways.zendesk.inbound import TEST_SECRET, TRIGGER_BODY
-from runllm.errors import NotConnected, UsageError
+from runllm.errors import NotConnected, Rejected, UsageError
 
 WEBHOOK = "RunLLM engine"
 TRIGGER = "RunLLM engine: tell it of comments and of solved tickets"
@@ -38,7 +38,7 @@ async def check(settings: PlatformSettings, credentials: Credentials) -> Checked
     keys = _keys(credentials)
     account = Account(keys, settings.zendesk.url)
     try:
-        me = await account.me()
+        me = await _me(account)
         if me.get("role") not in ("agent", "admin"):
             raise NotConnected(
                 f"{keys.subdomain}.zendesk.com does not know these credentials as an agent's. Use an address with an "
@@ -92,6 +92,24 @@ def _keys(credentials: Mapping[str, Any]) -> Keys:
     except ValidationError as error:
         fields = ", ".join(str(one["loc"][0]) for one in error.errors(include_input=False))
         raise UsageError(f"These credentials of Zendesk do not fit: {fields}") from None
+
+
+async def _me(account: Account) -> dict[str, Any]:
+    """The user of the credentials.
+
+    Raises:
+        NotConnected: There is none, or no such account.
+    """
+    where = f"{account.subdomain}.zendesk.com"
+    try:
+        return await account.me()
+    except NotConnected:
+        raise NotConnected(
+            f"{where} does not accept these credentials. Check the address and the token, and that API tokens are "
+            "switched on (Admin Center › Apps and integrations › Zendesk API)"
+        ) from None
+    except Rejected as refusal:
+        raise NotConnected(f"There is no Zendesk account at {where}, or it takes no API calls: {refusal}") from None
 
 
 def _who(me: Mapping[str, Any]) -> list[Finding]:

@@ -260,6 +260,25 @@ class ZendeskAccount:
         """What the comments of a ticket say, without mark-up."""
         return [str(comment["plain_body"]) for comment in self.comments(ticket)]
 
+    def transcript(self, ticket: int) -> str:
+        """A ticket as an agent sees it, as text."""
+        found = self.tickets[ticket]
+        requester = self.users[found["requester_id"]]["name"]
+        lines = [
+            f"{found['subject']}",
+            f"{found['status']} · requester {requester} · tags {', '.join(found['tags']) or 'none'}",
+        ]
+        for audit in self.audits[ticket]:
+            for event in audit["events"]:
+                who = self.users[event.get("author_id") or audit["author_id"]]["name"]
+                if event["type"] == "Comment":
+                    kind = "" if event["public"] else " (internal)"
+                    text = "\n".join(f"│ {line}" for line in event["plain_body"].splitlines() if line.strip())
+                    lines += ["", f"{who}{kind}", text]
+                elif event.get("field_name") == "status":
+                    lines += ["", f"{who} sets the status to {event['value']}"]
+        return "\n".join(lines)
+
     def forget_keys(self) -> None:
         """Two hours pass for idempotency keys."""
         self.remembered.clear()

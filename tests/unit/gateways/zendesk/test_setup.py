@@ -133,7 +133,7 @@ async def test_an_address_that_zendesk_should_not_use_is_named(
         ({"subdomain": "acme"}, UsageError, "an oauth_token, or the email"),
         ({"subdomain": "acme", "email": "a@b.example"}, UsageError, "an oauth_token, or the email"),
         ({"subdomain": "acme", "oauth_token": "x", "password": "y"}, UsageError, "takes no password"),
-        ({"subdomain": "acme", "oauth_token": "wrong"}, NotConnected, "no longer accepts"),
+        ({"subdomain": "acme", "oauth_token": "wrong"}, NotConnected, "does not accept these"),
     ],
     ids=str,
 )
