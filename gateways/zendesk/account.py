@@ -79,6 +79,14 @@ class Account:
         """Lets go of open connections."""
         self._wire.close()
 
+    @property
+    def room(self) -> float:
+        """How much of the account's rate was left at the last call, from 0 to 1.
+
+        https://developer.zendesk.com/api-reference/introduction/rate-limits/
+        """
+        return self._wire.room
+
     def marked(self, key: str) -> str:
         """The key of an effect as it is written on the account."""
         return f"{self.credentials.mark}:{key}" if self.credentials.mark else key
@@ -258,6 +266,7 @@ class _Wire(HTTPAdapter):
                 respect_retry_after_header=False,
             )
         )
+        self.room = 1.0
         self._host = f"{subdomain}.zendesk.com"
         self._base = urlsplit(base.rstrip("/"))
 
@@ -274,6 +283,7 @@ class _Wire(HTTPAdapter):
         carried.url = urlunsplit((self._base.scheme, self._base.netloc, path, url.query, ""))
         response = super().send(carried, *args, **kwargs)
         response.request, response.url = request, request.url or ""
+        self.room = _room(response.headers.get("X-Rate-Limit"), response.headers.get("X-Rate-Limit-Remaining"))
         if response.status_code == 429:
             response.close()
             raise RateLimited(f"{self._host} wants fewer calls", _seconds(response.headers.get("Retry-After")))
@@ -323,6 +333,12 @@ def _said(response: requests.Response) -> str:
         for problem in problems if isinstance(problems, list) else ():
             parts.append(f"{field}: {problem.get('description') if isinstance(problem, dict) else problem}")
     return "; ".join(str(part) for part in parts if part)[:300] or f"status {response.status_code}"
+
+
+def _room(limit: str | None, remaining: str | None) -> float:
+    if not limit or not remaining or not limit.isdecimal() or not remaining.isdecimal() or int(limit) == 0:
+        return 1.0
+    return int(remaining) / int(limit)
 
 
 def _seconds(header: str | None) -> float:

@@ -32,6 +32,9 @@ PAGES = 4
 READS = 60
 """Tickets that are read in one sweep: two calls each, far below what the smallest plan allows in a minute."""
 
+LEAVES = 0.25
+"""The part of an account's rate that a sweep leaves to others: to comments of ours, and to other programs."""
+
 _LEASE = 90.0
 _BEGIN_BEFORE = timedelta(minutes=5)
 _LONGEST_PAUSE = 900.0
@@ -81,6 +84,8 @@ class TicketSweeper:
             async with self._store.read() as db:
                 relevant = await self._relevant(db, account, page["tickets"])
             for ticket in relevant[:left]:
+                if account.room < LEAVES:
+                    return
                 await self._read(account, str(ticket["id"]))
             if len(relevant) > left:
                 return  # the same page again next time: what was read is known by then

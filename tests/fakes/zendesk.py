@@ -108,6 +108,8 @@ class ZendeskAccount:
     export_page: int = 1000
     skew: timedelta = timedelta()
     bot_role: str = "admin"
+    rate: int = 700
+    rate_left: int = 600
 
     def __post_init__(self) -> None:
         self.bot_id = self.user(self.email, name="Support Bot", role=self.bot_role)
@@ -653,7 +655,10 @@ class ZendeskStandIn:
         for method, pattern, handler in _ROUTES:
             found = re.fullmatch(pattern, what)
             if found and method == request.method:
-                return handler(account, _Asked(request, body, raw, found.groups()))
+                answer = handler(account, _Asked(request, body, raw, found.groups()))
+                limits = {"X-Rate-Limit": str(account.rate), "X-Rate-Limit-Remaining": str(account.rate_left)}
+                answer.headers.update(limits)
+                return answer
         raise _RefusedError(404, {"error": "InvalidEndpoint", "description": "Not found"})
 
 

@@ -407,6 +407,49 @@ async def test_an_account_that_wants_fewer_calls_is_left_alone_and_the_others_ar
     assert "no sweep of acme for 120 s" in caplog.text
 
 
+async def test_a_sweep_leaves_a_quarter_of_the_rate_to_others(desk: Desk) -> None:
+    ticket = await desk.ticket_of_a_session()
+    desk.zendesk.webhooks = "drop"
+    desk.acme.say(ticket, "ada@example.com", "Hello?")
+    desk.acme.age(timedelta(minutes=2))
+    sweeper = desk.sweeper()
+    desk.acme.rate_left = 174
+    await sweeper.sweep()
+    assert desk.zendesk.count("GET", "/audits") == 0
+    desk.acme.rate_left = 600
+    await sweeper.sweep()
+    assert [text for text, _ in await desk.said(ticket)][1:] == ["Hello?"]
+
+
+async def test_a_webhook_about_a_ticket_that_was_deleted_is_done_with(desk: Desk) -> None:
+    ticket = await desk.ticket_of_a_session()
+    desk.zendesk.webhooks = "hold"
+    desk.acme.say(ticket, "ada@example.com", "never mind")
+    desk.acme.delete(ticket)
+    desk.zendesk.release()
+    await desk.settled()
+    assert desk.zendesk.deliveries[-1].status == 204
+    assert await desk.said(ticket) == []
+
+
+async def test_what_the_team_hides_afterwards_is_gone_from_the_record(desk: Desk) -> None:
+    ticket = await desk.ticket_of_a_session()
+    first = desk.acme.say(ticket, "bob@acme.example", "the password is hunter2")
+    second = desk.acme.say(ticket, "bob@acme.example", "meant for you, Eve")
+    await desk.settled()
+    desk.acme.redact(ticket, first, "bob@acme.example", "hunter2")
+    desk.acme.make_private(ticket, second, "bob@acme.example")
+    desk.acme.say(ticket, "bob@acme.example", "sorry")  # Zendesk runs no trigger for what came before it
+    await desk.settled()
+    async with desk.store.read() as db:
+        kept = {row.text: row.deleted_at is not None for row in await db.scalars(select(Message))}
+    assert kept == {"It smokes.": False, "the password is ▇▇▇▇▇▇▇": False, "meant for you, Eve": True, "sorry": False}
+    assert [(row.kind, row.outcome) for row in await desk.rows("edit") + await desk.rows("delete")] == [
+        ("edit", None),
+        ("delete", None),
+    ]
+
+
 async def test_many_changed_tickets_are_read_over_several_sweeps(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateways.zendesk.sweeping.READS", 2)
     tickets = [await desk.ticket_of_a_session() for _ in range(5)]
