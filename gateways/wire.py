@@ -7,12 +7,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runllm.bridge.listeners import AnyListener
-from runllm.bridge.messages import UserChatMessage
+from runllm.bridge.messages import AnswerCategory, Source, UserChatMessage
 from runllm.bridge.surfaces import AnySurface
 from runllm.bridge.triggers import AnyTrigger, Happening
 from runllm.bundle import Bundle
@@ -168,6 +168,60 @@ class Call(BaseModel, Generic[O]):
     handler: str = ""
     operation: O
     outcomes: list[Outcome] = []
+
+
+EVALUATE = "evaluation.ask"
+"""Activity that asks the model as a conversation would, and writes nothing down. No session calls it."""
+
+
+class Said(Frozen):
+    """One message of a conversation that is evaluated."""
+
+    author: Literal["user", "assistant"]
+    text: str
+
+
+class Evaluate(Frozen):
+    """What to ask: the activity `evaluation.ask`.
+
+    Attributes:
+        agent_id: Whose knowledge base.
+        what: Which of an agent's questions to a model.
+        said: The conversation, oldest first; its last message is the question.
+        options: The categories or tags to choose from, with their descriptions, and for each its example messages.
+        default, guidelines: As in `Agent.categorize` and `Agent.tag`.
+    """
+
+    agent_id: int
+    what: Literal["answer", "chat", "categorize", "tag", "summarize"]
+    said: list[Said]
+    options: dict[str, Any] = {}
+    default: str = ""
+    guidelines: str | None = None
+
+
+class Evaluated(Frozen):
+    """What the model said, and what that took.
+
+    Attributes:
+        text: The answer or the summary.
+        category, sources: Of an answer.
+        chosen: The category, or the tags.
+        model: Who answered.
+        input_tokens, output_tokens: What the answer took.
+        cost: In US dollars; 0 where the model costs nothing, or nobody knows.
+        seconds: How long it took.
+    """
+
+    text: str = ""
+    category: AnswerCategory | None = None
+    sources: list[Source] = []
+    chosen: list[str] = []
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
 
 
 class LogLine(Frozen):

@@ -4,7 +4,18 @@ from collections.abc import Iterator
 
 import typer
 
-from runllm.cli import api_keys, checkup, connections, conversations, dev, documents, new_project, publishing, replaying
+from runllm.cli import (
+    api_keys,
+    checkup,
+    connections,
+    conversations,
+    dev,
+    documents,
+    evaluating,
+    new_project,
+    publishing,
+    replaying,
+)
 
 EXIT_CODES = (
     "Ends with 0 when it is done, 1 when it was tried and did not work, 2 when it cannot work as it was called, 130 "
@@ -28,6 +39,7 @@ app.command("watch")(publishing.watch)
 app.command("rollback")(publishing.rollback)
 app.command("workflows")(publishing.workflows)
 app.command("replay")(replaying.replay)
+app.command("eval")(evaluating.evaluate)
 app.add_typer(conversations.app, name="sessions")
 app.add_typer(documents.app, name="docs")
 app.add_typer(api_keys.app, name="keys")

@@ -9,6 +9,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from gateways.wire import ACTIVITY_QUEUE, KNOWLEDGE_QUEUE
 from store.engine import Store
 from worker.activities.context import Context
+from worker.activities.evaluation import EvaluationActivities
 from worker.activities.interceptor import ActivityManners
 from worker.activities.registry import activities
 from worker.answering.indexing import IndexOnSchedule, IndexSource
@@ -24,7 +25,7 @@ def session_activities(client: Client, context: Context) -> Worker:
     return Worker(
         client,
         task_queue=ACTIVITY_QUEUE,
-        activities=activities(context),
+        activities=[*activities(context), EvaluationActivities(context).ask],
         interceptors=[ActivityManners()],
         max_concurrent_activities=200,
         graceful_shutdown_timeout=GRACE,
