@@ -94,7 +94,7 @@ def evaluate(
         cases = read_cases(file)
         found = handlers_in(workflow, entrypoint) if workflow is not None else Found(_answers, [])
         other = _other(engine, file, against, at_once, run_steps) if against is not None else None
-        ours = _side(str(workflow or PLAIN), engine, cases, found, at_once, run_steps)
+        ours = _side(workflow.name if workflow else PLAIN, engine, cases, found, at_once, run_steps)
         sides = [ours, *([other] if other else [])]
         lost = worse(cases, ours.results, other.results) if other else []
         if page is not None:
@@ -127,9 +127,9 @@ def _from_sessions(engine: Engine, file: Path, name: str | None, only_rated: boo
     write_cases(file, cases)
     rated_as = Counter(case.rated for case in cases)
     typer.echo(
-        f"{file} has {showing.counted(len(cases), 'case')}. {rated_as['helpful']} were rated helpful: their category and "
-        f"sources are expected again. {rated_as['unhelpful']} were rated unhelpful and {rated_as['']} not at all: say "
-        'yourself what to "expect" of them. The file holds what customers wrote: keep it where that may be kept.'
+        f"{file} has {showing.counted(len(cases), 'case')}. {rated_as['helpful']} were rated helpful: their category "
+        f"and sources are expected again. {rated_as['unhelpful']} were rated unhelpful and {rated_as['']} not at all: "
+        'say yourself what to "expect" of them. The file holds what customers wrote: keep it where that may be kept.'
     )
 
 
@@ -200,7 +200,7 @@ def _other(engine: Engine, file: Path, against: str, at_once: int, run_steps: bo
     except ValueError:
         raise UsageError(f"{against} could not be evaluated: see above") from None
     return Side(
-        against,
+        Path(against).name,
         [Result.model_validate(result) for result in version["results"]],
         Figures.model_validate(version["figures"]),
     )

@@ -146,6 +146,9 @@ def _case(file: Path, number: int, line: str) -> Case:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            known = Expected if first["loc"][0] == "expect" else Case
+            what = f"there is no such field; there are {', '.join(known.model_fields)}"
         raise UsageError(f"{file}, line {number}: {where + ': ' if where else ''}{what}") from None
 
 
