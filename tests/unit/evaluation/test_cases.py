@@ -20,7 +20,7 @@ def file_of(tmp_path: Path, text: str) -> Path:
         ("", r"has no cases\. Write one a line"),
         ("{", r"line 1, is not JSON"),
         ("[1]", r"line 1, is no JSON object"),
-        ('{"question": "x"}\n{"qestion": "x"}', r"line 2: qestion: there is no such field; there are id, question"),
+        ('{"question": "x"}\n{"asked": "x"}', r"line 2: asked: there is no such field; there are id, question"),
         ('{"question": "x", "expect": {"sauces": []}}', r"expect\.sauces: there is no such field; there are category"),
         ('{"question": "x", "expect": {"category": "good"}}', r"expect\.category: .*'answered'"),
         ('{"id": "x"}', r"line 1: a case has either a question or a conversation"),
