@@ -132,6 +132,10 @@ docs: install-dev ## build the documentation into site/; a broken link fails it
 docs-serve: install-dev ## show the documentation on http://127.0.0.1:8000 while you write it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
+.PHONY: bench-answers
+bench-answers: install-dev ## measure what is found and how sure it is (needs data sets; see docs/benchmarks-answers.md)
+	$(BIN)/python -m benchmarks.answers
+
 ##@ Check
 
 .PHONY: check

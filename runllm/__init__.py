@@ -53,6 +53,7 @@ from runllm.bridge.surfaces import (
     ZendeskTicketConfig,
 )
 from runllm.bridge.triggers import AllMessages, Emoji, Mention, TicketComment, TicketStatus, Trigger, TriggerType
+from runllm.categories import Category
 from runllm.client import Client
 from runllm.decorators import EntrypointWrapper, TaskWrapper, entrypoint, task
 from runllm.errors import (
@@ -81,6 +82,7 @@ __all__ = [
     "AnswerCategory",
     "AssistantChatMessage",
     "ButtonClicked",
+    "Category",
     "ChatMessage",
     "ChatSurface",
     "ChatWidget",

@@ -18,6 +18,7 @@ from runllm.bridge.surfaces import (
     ZendeskTicket,
 )
 from runllm.bridge.triggers import Trigger
+from runllm.categories import examples_in, plain
 from runllm.decorators import TaskWrapper
 from runllm.errors import SurfaceError, UsageError
 from runllm.operations import Runtime
@@ -162,7 +163,7 @@ class Agent:
 
         Args:
             conversation: The conversation; its `tags` are brought up to date.
-            options: Each tag with a description of when it fits.
+            options: Each tag with a description of when it fits, or a `Category` with examples, too.
             guidelines: What to pay attention to.
 
         Returns:
@@ -180,7 +181,9 @@ class Agent:
         check.conversation("tag", conversation, self._event.conversation)
         check.described("tag", options=options)
         check.optional_texts("tag", guidelines=guidelines)
-        tagged = self._runtime.perform(ops.Tag(options=options, guidelines=guidelines))
+        tagged = self._runtime.perform(
+            ops.Tag(options=plain(options), guidelines=guidelines, examples=examples_in(options))
+        )
         self._bring_up_to_date(conversation, tagged.tags)
         return tagged.applied
 
@@ -215,7 +218,7 @@ class Agent:
 
         Args:
             conversation: The conversation.
-            categories: Each category with a description of what belongs to it.
+            categories: Each category with a description of what belongs to it, or a `Category` with examples, too.
             default: What to return where none fits.
             guidelines: What to pay attention to.
             apply_as_tag: Apply the category as a tag, too. At most one category of this group is then on the
@@ -238,7 +241,13 @@ class Agent:
         check.texts("categorize", default=default)
         check.optional_texts("categorize", guidelines=guidelines)
         chosen = self._runtime.perform(
-            ops.Categorize(categories=categories, default=default, guidelines=guidelines, apply_as_tag=apply_as_tag)
+            ops.Categorize(
+                categories=plain(categories),
+                default=default,
+                guidelines=guidelines,
+                apply_as_tag=apply_as_tag,
+                examples=examples_in(categories),
+            )
         )
         self._bring_up_to_date(conversation, chosen.tags)
         return chosen.category

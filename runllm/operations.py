@@ -104,6 +104,8 @@ class Categorize(Operation[Categorized]):
     default: str
     guidelines: str | None = None
     apply_as_tag: bool = False
+    examples: dict[str, list[str]] = {}
+    """Messages that belong to a category, of those that have some."""
 
 
 class Tagged(Frozen):
@@ -119,6 +121,8 @@ class Tag(Operation[Tagged]):
     name = "tagging.tag"
     options: dict[str, str]
     guidelines: str | None = None
+    examples: dict[str, list[str]] = {}
+    """Messages that a tag fits, of those that have some."""
 
 
 class ApplyTag(Operation[Tagged]):

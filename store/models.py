@@ -337,6 +337,8 @@ class KnowledgeSource(Row):
     location: Mapped[str] = mapped_column(String(1000))
     base_url: Mapped[str | None] = mapped_column(Clean)
     """Address that a file's path is appended to, where people read the documents."""
+    is_internal: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """For colleagues only: its passages are not found for a question that was asked on a public surface."""
     state: Mapped[str] = mapped_column(String(10), default="new")
     """new, running, done or failed"""
     done: Mapped[int] = mapped_column(default=0)
@@ -401,6 +403,46 @@ class PassageRow(Row):
     heading_path: Mapped[str] = mapped_column(Cut(1000), default="")
     anchor: Mapped[str] = mapped_column(Cut(300), default="")
     text: Mapped[str] = mapped_column(Clean)
+
+
+class PassageVector(Row):
+    """What a passage says, as an embedder's vector. `id` only grows, so a reader knows which ones are new to it."""
+
+    __tablename__ = "passage_vectors"
+    __table_args__ = (
+        UniqueConstraint("passage_id", "embedder"),
+        Index("ix_passage_vectors_agent", "agent_id", "embedder", "id"),
+        {"sqlite_autoincrement": True},
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    agent_id: Mapped[int] = mapped_column(Integer)
+    passage_id: Mapped[int] = mapped_column(ForeignKey("passages.id", ondelete="CASCADE"))
+    embedder: Mapped[str] = mapped_column(String(60))
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    """As worker/answering/vectors.py writes it. With pgvector there is a column `numbers` beside it."""
+
+
+class EmbedderState(Row):
+    """The one row that says how the activity workers find passages, for people to see."""
+
+    __tablename__ = "embedder_state"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    embedder: Mapped[str] = mapped_column(String(60), default="")
+    """Empty: by words alone."""
+    note: Mapped[str] = mapped_column(Clean, default="")
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Calibration(Row):
+    """How sure an agent's answers are, fitted to its knowledge base by questions that people labelled."""
+
+    __tablename__ = "calibrations"
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"), primary_key=True)
+    embedder: Mapped[str] = mapped_column(String(60), primary_key=True)
+    """The embedder that it was fitted with; empty without one."""
+    fitted: Mapped[dict[str, Any]]
+    figures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class LearnedFact(Row):

@@ -7,11 +7,11 @@ common ones match nearly every passage, cost the most and say the least.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 LARGE = 20_000
@@ -22,6 +22,7 @@ _MOST = 200
 _COMMON = 0.05
 _CANDIDATES = 300
 _BATCH = 100
+_SAMPLE = 5_000
 _BETWEEN_WORDS = re.compile(r"[\x00-/:-@\[-`{-\x7f]+")
 
 
@@ -44,14 +45,33 @@ class Candidate(BaseModel):
 
 _PASSAGE = "p.id, p.document_id, p.position, p.title, p.heading_path, p.anchor, p.text, d.path, d.url"
 
+_HIDDEN = """(:internal OR d.source_id NOT IN
+    (SELECT s.id FROM knowledge_sources s WHERE s.agent_id = :agent AND s.is_internal))"""
+
 # Titles and headings count twice. CROSS JOIN: SQLite must look the words up first; its planner would rather ask the
 # index about each passage of the agent, which took a hundred times as long.
 _SQLITE_SEARCH = text(f"""
     SELECT {_PASSAGE}, -bm25(passages_fts, 2.0, 2.0, 1.0) AS score
     FROM passages_fts CROSS JOIN passages p ON p.id = passages_fts.rowid JOIN documents d ON d.id = p.document_id
-    WHERE passages_fts MATCH :query AND p.agent_id = :agent
+    WHERE passages_fts MATCH :query AND p.agent_id = :agent AND {_HIDDEN}
     ORDER BY score DESC, p.id LIMIT :limit
 """)
+
+# Where every match is the agent's and may be seen, the index alone decides, and only what it chose is read.
+_SQLITE_SEARCH_OF_ALL = text(f"""
+    SELECT {_PASSAGE}, -best.score AS score FROM (
+        SELECT rowid, bm25(passages_fts, 2.0, 2.0, 1.0) AS score FROM passages_fts
+        WHERE passages_fts MATCH :query ORDER BY score, rowid LIMIT :limit
+    ) AS best CROSS JOIN passages p ON p.id = best.rowid JOIN documents d ON d.id = p.document_id
+    ORDER BY best.score, p.id
+""")
+
+_BY_ID = f"""
+    SELECT {_PASSAGE}, 0.0 AS score FROM passages p JOIN documents d ON d.id = p.document_id
+    WHERE p.id IN ({{ids}}) AND p.agent_id = :agent AND {_HIDDEN}
+"""
+
+_ANY_INTERNAL = text("SELECT EXISTS (SELECT 1 FROM knowledge_sources WHERE agent_id = :agent AND is_internal)")
 
 _SQLITE_FREQUENCY = "SELECT count(*) FROM passages_fts WHERE passages_fts MATCH :{name}"
 
@@ -68,8 +88,8 @@ _POSTGRESQL_SEARCH = text(f"""
             phraseto_tsquery('english', word) AS query, to_tsvector('english', word) AS vector
     ), candidate AS MATERIALIZED (
         SELECT p.id, p.search, length(p.text) AS length
-        FROM term JOIN passages p ON p.search @@ term.query
-        WHERE p.agent_id = :agent
+        FROM term JOIN passages p ON p.search @@ term.query JOIN documents d ON d.id = p.document_id
+        WHERE p.agent_id = :agent AND {_HIDDEN}
         GROUP BY p.id ORDER BY sum(term.idf) DESC, p.id LIMIT :candidates
     ), average AS (
         SELECT greatest(avg(length), 1) AS length FROM candidate
@@ -95,6 +115,10 @@ _POSTGRESQL_VOCABULARY = text("SELECT word, ndoc FROM ts_stat(:passages)")
 
 _SIZE = text("SELECT count(*) FROM passages WHERE agent_id = :agent")
 
+_AVERAGE_LENGTH = text("""
+    SELECT avg(length(some.text)) FROM (SELECT text FROM passages WHERE agent_id = :agent LIMIT :some) AS some
+""")
+
 _ELSEWHERE = text("SELECT EXISTS (SELECT 1 FROM passages WHERE agent_id < :agent OR agent_id > :agent)")
 
 _POSTGRESQL_FREQUENCY = text("""
@@ -104,23 +128,72 @@ _POSTGRESQL_FREQUENCY = text("""
 """)
 
 
-async def search(db: AsyncSession, agent_id: int, terms: Sequence[str], limit: int) -> list[Candidate]:
-    """The best passages that have any of the terms; a term of several words is looked up as a phrase."""
-    passages = (await db.execute(_SIZE, {"agent": agent_id})).scalar_one()
-    frequency = await document_frequency(db, agent_id, map(_searchable, terms))
-    wanted = _worth_searching(frequency, passages)
+async def search(
+    db: AsyncSession,
+    agent_id: int,
+    terms: Sequence[str],
+    limit: int,
+    *,
+    frequency: Mapping[str, int] | None = None,
+    size: int | None = None,
+    internal: bool = False,
+) -> list[Candidate]:
+    """The best passages that have any of the terms; a term of several words is looked up as a phrase.
+
+    `frequency` and `size` are for those who know them already: counting costs as much as searching. Passages of
+    internal sources are found only with `internal`.
+    """
+    passages = (await db.execute(_SIZE, {"agent": agent_id})).scalar_one() if size is None else size
+    words = {_searchable(term): term for term in terms}
+    words.pop("", None)
+    if frequency is None:
+        frequency = await document_frequency(db, agent_id, words)
+        words = {word: word for word in words}
+    wanted = _worth_searching({word: frequency.get(term, 0) for word, term in words.items()}, passages)
     if not wanted:
         return []
     parameters: dict[str, Any] = {"agent": agent_id, "limit": limit}
     if _is_sqlite(db):
         parameters["query"] = " OR ".join(f'"{word}"' for word in wanted)
-        rows = await db.execute(_SQLITE_SEARCH, parameters)
+        if await _is_all_visible(db, agent_id, internal):
+            rows = await db.execute(_SQLITE_SEARCH_OF_ALL, parameters)
+        else:
+            rows = await db.execute(_SQLITE_SEARCH, {**parameters, "internal": internal})
     else:
         parameters["words"] = wanted
-        parameters["idfs"] = [_idf(frequency[word], passages) for word in wanted]
+        parameters["idfs"] = [_idf(frequency[words[word]], passages) for word in wanted]
         parameters["candidates"] = max(limit, _CANDIDATES)
-        rows = await db.execute(_POSTGRESQL_SEARCH, parameters)
-    return [Candidate.model_validate(row) for row in rows.mappings()]
+        rows = await db.execute(_POSTGRESQL_SEARCH, {**parameters, "internal": internal})
+    return [_candidate(row) for row in rows.mappings()]
+
+
+async def by_id(db: AsyncSession, agent_id: int, ids: Collection[int], *, internal: bool = False) -> list[Candidate]:
+    """Those of an agent's passages, as candidates without a score."""
+    if not ids:
+        return []
+    query = text(_BY_ID.format(ids=", ".join(str(int(one)) for one in ids)))
+    return [_candidate(row) for row in (await db.execute(query, {"agent": agent_id, "internal": internal})).mappings()]
+
+
+async def _is_all_visible(db: AsyncSession, agent_id: int, internal: bool) -> bool:
+    if (await db.execute(_ELSEWHERE, {"agent": agent_id})).scalar_one():
+        return False
+    return internal or not (await db.execute(_ANY_INTERNAL, {"agent": agent_id})).scalar_one()
+
+
+def _candidate(row: RowMapping) -> Candidate:
+    return Candidate.model_construct(**row)
+
+
+async def size(db: AsyncSession, agent_id: int) -> int:
+    """How many passages an agent has."""
+    found: int = (await db.execute(_SIZE, {"agent": agent_id})).scalar_one()
+    return found
+
+
+async def average_length(db: AsyncSession, agent_id: int) -> float:
+    """Of the texts of an agent's passages, in characters; of a large knowledge base, of some of them."""
+    return float((await db.execute(_AVERAGE_LENGTH, {"agent": agent_id, "some": _SAMPLE})).scalar_one() or 0.0)
 
 
 async def document_frequency(db: AsyncSession, agent_id: int, terms: Iterable[str]) -> dict[str, int]:

@@ -22,6 +22,7 @@ class ActivitySettings(BaseModel):
         knowledge: What may be read to be indexed, and how fast.
         model: Name of the model, a row of `worker.answering.models.MODELS`.
         script: What the scripted model says.
+        embeddings: How passages are compared by meaning, a row of `worker.answering.embedding.EMBEDDERS`.
         is_tethered: End when standard input does: whoever started this process has gone.
     """
 
@@ -34,6 +35,7 @@ class ActivitySettings(BaseModel):
     knowledge: KnowledgeSettings = KnowledgeSettings()
     model: str = "extractive"
     script: Path | None = None
+    embeddings: str = "minilm"
     is_tethered: bool = False
 
     @classmethod
@@ -50,5 +52,6 @@ class ActivitySettings(BaseModel):
             gateway_url=env.get("RUNLLM_GATEWAY_URL", "http://127.0.0.1:8080"),
             model=env.get("RUNLLM_MODEL", "extractive"),
             script=Path(script) if script else None,
+            embeddings=env.get("RUNLLM_EMBEDDINGS", "minilm"),
             is_tethered=env.get("RUNLLM_TETHER") == "1",
         )

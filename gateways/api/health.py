@@ -14,7 +14,7 @@ from gateways.api.auth import caller
 from gateways.services import services
 from gateways.temporal import failure_of
 from gateways.wire import ACTIVITY_QUEUE, KNOWLEDGE_QUEUE, workflow_queue
-from store import inbox, leases, published, sessions
+from store import inbox, leases, published, sessions, vectors
 from store.models import now
 
 _PATIENCE = timedelta(seconds=3)
@@ -34,12 +34,16 @@ async def health(request: web.Request) -> web.Response:
         late = await inbox.unaccounted(db, _LATE, 100)
         failing = await sessions.with_errors(db, who.agent_id, now() - _LATELY)
         deployer = await leases.holder(db, leases.DEPLOYER)
+        embedding = await vectors.recorded_embedder(db)
+        passages, embedded = await vectors.covered(db, embedding.embedder) if embedding else (0, 0)
     problem, queues = await look_at_temporal(await deps.temporal.client(), names)
     return web.json_response(
         {
             "temporal": {"is_reachable": not problem, "error": problem, "namespace": deps.temporal.namespace},
             "queues": queues,
             "deployer": deployer,
+            "embedding": embedding
+            and {"name": embedding.embedder, "note": embedding.note, "passages": passages, "embedded": embedded},
             "late": [{"id": row.id, "session_id": row.session_id, "attempts": row.attempts} for row in late],
             "sessions_with_errors": [
                 {"id": session.id, "published_name": session.published_name, "errors": errors, "last": text}

@@ -6,6 +6,7 @@ import typer
 
 from runllm.cli import (
     api_keys,
+    calibrating,
     checkup,
     connections,
     conversations,
@@ -41,6 +42,7 @@ app.command("workflows")(publishing.workflows)
 app.command("replay")(replaying.replay)
 app.command("eval")(evaluating.evaluate)
 app.add_typer(conversations.app, name="sessions")
+documents.app.command("calibrate")(calibrating.calibrate)
 app.add_typer(documents.app, name="docs")
 app.add_typer(api_keys.app, name="keys")
 app.add_typer(connections.app, name="connect")

@@ -65,6 +65,7 @@ def examine(engine: Engine) -> Iterator[Finding]:
     yield from _messages(engine.get("accounting"), health)
     yield from _versions(engine.get("workflows")["workflows"], health["queues"])
     yield from _sources(engine.get("sources")["sources"])
+    yield from _embedding(health)
     yield from _installations(engine.get("installations", check="true")["installations"])
     yield from _sessions(health["sessions_with_errors"])
 
@@ -187,6 +188,25 @@ def _sources(sources: list[dict[str, Any]]) -> Iterator[Finding]:
     elif not failed:
         passages = sum(source["passages"] for source in sources)
         yield Finding("good", f"Documentation is indexed: {showing.counted(passages, 'passage')}.")
+
+
+def _embedding(health: dict[str, Any]) -> Iterator[Finding]:
+    """How passages are found, where an activity worker has said it."""
+    embedding = health.get("embedding")
+    if not embedding:
+        return
+    if not embedding["name"]:
+        yield Finding("note", f"Passages are found by their words alone: {embedding['note'].rstrip('.')}.")
+        return
+    lacking = max(embedding["passages"] - embedding["embedded"], 0)
+    if lacking:
+        yield Finding(
+            "note",
+            f"{showing.counted(lacking, 'passage')} of {embedding['passages']} are found by their words alone so far: "
+            "an activity worker is making the vectors.",
+        )
+    else:
+        yield Finding("good", f"Passages are found by their words and by their meaning ({embedding['name']}).")
 
 
 def _installations(connected: list[dict[str, Any]]) -> Iterator[Finding]:

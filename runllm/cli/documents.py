@@ -119,7 +119,7 @@ def search(
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
-    """Show which passages have the words of a question, with their scores.
+    """Show the passages that have the words of a question.
 
     This is the index alone, the first half of what an answer is made from: for an answer the worker also repairs
     typing errors, looks at the conversation so far, and orders the passages anew.

@@ -1,7 +1,8 @@
-"""The full-text index over passages: what SQLAlchemy's models cannot say.
+"""The indexes over passages: what SQLAlchemy's models cannot say.
 
 SQLite: `passages_fts` is searched (stemmed), `passages_words` knows which words there are (not stemmed); triggers keep
 both in step with `passages`. PostgreSQL: the generated columns `search` (stemmed, weighted) and `words` (not stemmed).
+What pgvector searches is made by store/vectors.py, where a server has it.
 """
 
 from sqlalchemy.schema import SchemaItem
@@ -56,4 +57,6 @@ def is_part_of_models(item: SchemaItem, name: str | None, kind: str, is_reflecte
     table = name if kind == "table" else getattr(getattr(item, "table", None), "name", None)
     if kind in ("column", "index") and table == "passages":
         return name not in ("search", "words", "ix_passages_search")
+    if kind in ("column", "index") and table == "passage_vectors" and is_reflected:
+        return name != "numbers" and not (name or "").startswith("ix_passage_vectors_hnsw_")
     return not (table or "").startswith(("passages_fts", "passages_words", "passages_vocabulary"))

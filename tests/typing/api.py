@@ -14,6 +14,7 @@ from runllm import (
     AnswerCategory,
     AssistantChatMessage,
     ButtonClicked,
+    Category,
     ChatMessage,
     ChatSurface,
     ChatWidget,
@@ -148,6 +149,8 @@ def tags(agent: Agent, conversation: Conversation) -> None:
     agent.apply_tag("vip", conversation)
     agent.apply_tag(tag="vip", to=conversation)
     assert_type(agent.categorize(conversation, {"sales": "prices"}, "other"), str)
+    assert_type(agent.categorize(conversation, {"sales": Category("prices", ["how much?"]), "x": "y"}, "other"), str)
+    assert_type(agent.tag(conversation, {"sales": Category("prices", examples=["how much?"])}), list[str])
     assert_type(
         agent.categorize(
             conversation, categories={"sales": "prices"}, default="other", guidelines=None, apply_as_tag=True

@@ -7,23 +7,27 @@ import signal
 import sys
 import uuid
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
 from gateways.wire import INDEX_WORKFLOW, KNOWLEDGE_QUEUE
-from store import agents, knowledge
+from store import agents, knowledge, vectors
 from store.engine import Store
 from store.models import Document
 from worker.activities.workers import knowledge_sandbox, knowledge_worker
+from worker.answering.embedding import Chosen
+from worker.answering.embedding_passages import PassageEmbedding
 from worker.answering.folders import LARGEST
-from worker.answering.indexing import FILES_AT_ONCE, IndexSource, Progress
+from worker.answering.indexing import FILES_AT_ONCE, EmbedSource, IndexSource, Progress
 
 pytestmark = pytest.mark.workflow
 
@@ -129,6 +133,36 @@ async def test_changes_are_followed(shelf: Shelf) -> None:
     }
 
 
+async def test_passages_get_their_vectors_and_a_second_time_costs_nothing(client: Client, store: Store) -> None:
+    shelf = await Shelf.of(client, store, DOCS)
+    embedder = Counting()
+    embedding = PassageEmbedding(store, Chosen(embedder))
+    async with knowledge_worker(client, store, shelf.queue, embedding):
+        first = await shelf.start()
+        await first.result()
+        handle = client.get_workflow_handle_for(EmbedSource.run, f"{first.id}-vectors")
+        made = await handle.result()
+        metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+        await (await shelf.start()).result()
+    assert made.embedded == made.passages == embedder.texts > 50
+    assert f"**Done**: {made.passages} of {made.passages} passages have theirs" in metadata.current_details
+    async with store.read() as db:
+        assert (await vectors.stamp(db, 1, embedder.name)).count == made.passages
+
+
+class Counting:
+    """An embedder that counts what it is given."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.texts = 0
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.texts += len(texts)
+        return np.eye(len(texts), 4, dtype=np.float32) + 0.5
+
+
 async def test_a_broken_file_is_told_and_does_not_stop_the_others(shelf: Shelf, tmp_path: Path) -> None:
     outside = tmp_path / "secret.md"
     outside.write_text("# Secret\n\nNobody may read this.")
@@ -217,6 +251,7 @@ async def activity_worker(environment: WorkflowEnvironment, home: Path) -> Async
             "PATH": os.environ["PATH"],
             "RUNLLM_HOME": str(home),
             "RUNLLM_TETHER": "1",
+            "RUNLLM_EMBEDDINGS": "none",
             "TEMPORAL_ADDRESS": environment.client.service_client.config.target_host,
         },
     )  # fmt: skip

@@ -33,7 +33,7 @@ from store.models import Session, Version
 from store.sealing import Seal
 from worker.activities.context import Context
 from worker.activities.workers import session_activities
-from worker.answering.retrieval import LexicalRetriever
+from worker.answering.retrieval import PassageRetriever
 from worker.answering.scripted import Script, ScriptedModel
 from worker.deployments.deployer import Deployer
 from worker.deployments.hosts import Hosts
@@ -295,7 +295,7 @@ async def town(tmp_path: Path, client: Client) -> AsyncIterator[Town]:
     hub, lines = NoHub(), list[str]()
     model = ScriptedModel(Script())
     outlets = Outlets(store, hub, Seal("a secret of tests"), PlatformSettings())
-    context = Context(store, adapters(outlets), openers(outlets), hub, model, LexicalRetriever(store))
+    context = Context(store, adapters(outlets), openers(outlets), hub, model, PassageRetriever(store))
     environ = {**os.environ, "TEMPORAL_ADDRESS": address, "RUNLLM_SECRET": "not for hosts"}
     here = Town(
         home=tmp_path,

@@ -8,8 +8,9 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from gateways.adapters import adapters, openers
 from gateways.hub_client import HubClient
@@ -20,9 +21,12 @@ from store.engine import StoreError
 from store.sealing import Seal
 from worker.activities.context import Context
 from worker.activities.workers import knowledge_worker, session_activities
+from worker.answering.embedding import Chosen, choose_embedder
+from worker.answering.embedding_passages import PassageEmbedding
+from worker.answering.extractive import ExtractiveModel
 from worker.answering.models import open_model
 from worker.answering.protocol import Model
-from worker.answering.retrieval import LexicalRetriever
+from worker.answering.retrieval import PassageRetriever
 from worker.deployments.connecting import connect
 from worker.running import open_store, until_stopped
 from worker.settings import ActivitySettings
@@ -36,30 +40,46 @@ def main() -> None:
     try:
         settings = ActivitySettings.from_env(os.environ)
         model = open_model(settings.model, settings.script)
+        chosen = choose_embedder(settings.embeddings)
     except (UsageError, ValueError) as error:
         log.error("The activity worker cannot start: %s", error)
         sys.exit(HOPELESS)
     try:
-        asyncio.run(until_stopped(work(settings, model), is_tethered=settings.is_tethered))
+        asyncio.run(until_stopped(work(settings, model, chosen), is_tethered=settings.is_tethered))
     except StoreError as error:
         sys.exit(f"activity worker: {error}")
 
 
-async def work(settings: ActivitySettings, model: Model) -> None:
+async def work(settings: ActivitySettings, model: Model, chosen: Chosen) -> None:
     """Works until it is cancelled."""
-    async with _context(settings, model) as context:
+    async with _context(settings, model, chosen) as context:
         client = await connect(settings.temporal)
+        embedding = PassageEmbedding(context.store, chosen)
+        await embedding.record()
         async with (
             session_activities(client, context),
-            knowledge_worker(client, context.store, settings=settings.knowledge),
+            knowledge_worker(client, context.store, settings=settings.knowledge, embedding=embedding),
+            _beside(embedding.run()),
         ):
             print("ready", flush=True)
             log.info("taking activities; the model is %s", context.model.name)
+            log.log(logging.INFO if chosen.embedder else logging.WARNING, "%s", chosen.as_sentence)
             await asyncio.Event().wait()
 
 
 @asynccontextmanager
-async def _context(settings: ActivitySettings, model: Model) -> AsyncIterator[Context]:
+async def _beside(job: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs `job` for as long as the block does."""
+    running = asyncio.create_task(job)
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _context(settings: ActivitySettings, model: Model, chosen: Chosen) -> AsyncIterator[Context]:
     store = await open_store(settings.store.database_url, log)
     hub = HubClient(settings.gateway_url, settings.store.secret.get_secret_value())
     outlets = Outlets(store, hub, Seal(settings.store.secret), settings.platforms)
@@ -69,8 +89,8 @@ async def _context(settings: ActivitySettings, model: Model) -> AsyncIterator[Co
             adapters=adapters(outlets),
             openers=openers(outlets),
             hub=hub,
-            model=model,
-            retriever=LexicalRetriever(store),
+            model=ExtractiveModel(chosen.embedder) if isinstance(model, ExtractiveModel) else model,
+            retriever=PassageRetriever(store, chosen.embedder),
         )
     finally:
         await hub.close()

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from runllm.bridge.messages import AnswerCategory, AssistantChatMessage, MessageType, Source
-from runllm.bridge.surfaces import ChatWidget
+from runllm.bridge.surfaces import AdminConsole, ChatSurface, ChatWidget
 from runllm.errors import UsageError
 from runllm.operations import MessageRef
 from store import messages, sessions
@@ -37,7 +37,9 @@ async def asked(db: AsyncSession, session_id: int, ref: MessageRef) -> tuple[int
     if row is None or not row.is_internal:  # an answer may go anywhere; one to the support team stays there
         shown = [one for one in shown if not one.is_internal]
     history = _turns(shown, but=ref.chat_id)
-    return await _agent(db, session_id), Question(text=text, history=history, page=await _page(db, session_id))
+    surfaces = await sessions.surfaces_of(db, session_id)
+    question = Question(text=text, history=history, page=_page(surfaces), audience=_audience(surfaces))
+    return await _agent(db, session_id), question
 
 
 async def recorded(db: AsyncSession, session_id: int, chat_id: int) -> Message:
@@ -104,9 +106,14 @@ async def _agent(db: AsyncSession, session_id: int) -> int:
     return session.agent_id
 
 
-async def _page(db: AsyncSession, session_id: int) -> dict[str, str]:
+def _audience(surfaces: Sequence[ChatSurface]) -> Literal["public", "internal"]:
+    """Who reads the answer: colleagues alone only where every place of the conversation is an admin console."""
+    return "internal" if surfaces and all(isinstance(one, AdminConsole) for one in surfaces) else "public"
+
+
+def _page(surfaces: Sequence[ChatSurface]) -> dict[str, str]:
     """What the widget's page said of itself."""
-    for surface in await sessions.surfaces_of(db, session_id):
+    for surface in surfaces:
         if isinstance(surface, ChatWidget):
             context: dict[str, Any] = surface.config.context or {}
             return {key: value for key, value in context.items() if isinstance(value, str)}

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from gateways.wire import Call
+from runllm.categories import with_examples
 from runllm.operations import ApplyTag, Categorize, Categorized, Tag, Tagged
 from store import effects, tags
 from worker.activities.context import Context
@@ -32,7 +33,10 @@ class TaggingActivities:
         if entry.is_done:
             return Categorized.model_validate(entry.result)
         category = await self._context.model.categorize(
-            turns, operation.categories, operation.default, operation.guidelines
+            turns,
+            with_examples(operation.categories, operation.examples),
+            operation.default,
+            operation.guidelines,
         )
         async with self._context.store.begin() as db:
             group = sorted({*operation.categories, operation.default}) if operation.apply_as_tag else []
@@ -52,7 +56,8 @@ class TaggingActivities:
             there = await tags.of(db, call.session_id)
         if entry.is_done:
             return Tagged.model_validate(entry.result)
-        options = {name: about for name, about in operation.options.items() if name not in there}
+        described = with_examples(operation.options, operation.examples)
+        options = {name: about for name, about in described.items() if name not in there}
         fitting = await self._context.model.tag(turns, options, operation.guidelines) if options else []
         async with self._context.store.begin() as db:
             groups = await _pinned_groups(db, call.session_id)

@@ -12,7 +12,9 @@ from worker.activities.context import Context
 from worker.activities.evaluation import EvaluationActivities
 from worker.activities.interceptor import ActivityManners
 from worker.activities.registry import activities
-from worker.answering.indexing import IndexOnSchedule, IndexSource
+from worker.answering.embedding import Chosen
+from worker.answering.embedding_passages import PassageEmbedding
+from worker.answering.indexing import EmbedSource, IndexOnSchedule, IndexSource
 from worker.answering.ingest import IndexingActivities
 from worker.knowledge.settings import KnowledgeSettings
 
@@ -33,15 +35,20 @@ def session_activities(client: Client, context: Context) -> Worker:
 
 
 def knowledge_worker(
-    client: Client, store: Store, task_queue: str = KNOWLEDGE_QUEUE, settings: KnowledgeSettings | None = None
+    client: Client,
+    store: Store,
+    task_queue: str = KNOWLEDGE_QUEUE,
+    settings: KnowledgeSettings | None = None,
+    embedding: PassageEmbedding | None = None,
 ) -> Worker:
-    """Indexes knowledge sources."""
+    """Indexes knowledge sources; their passages get vectors where there is an `embedding`."""
+    embedding = embedding or PassageEmbedding(store, Chosen(None))
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[IndexSource, IndexOnSchedule],
+        workflows=[IndexSource, IndexOnSchedule, EmbedSource],
         workflow_runner=knowledge_sandbox(),
-        activities=IndexingActivities(store, settings).all(),
+        activities=[*IndexingActivities(store, settings).all(), embedding.embed_source],
         interceptors=[ActivityManners()],
         max_concurrent_activities=4,
         graceful_shutdown_timeout=GRACE,

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 from runllm.bridge.messages import AnswerCategory
 from worker.answering.blocks import sentences
+from worker.answering.choosing import Chooser, choices_of
 from worker.answering.confidence import category_of
+from worker.answering.embedding import Embedder
 from worker.answering.protocol import (
     BoundRetriever,
     Emit,
@@ -22,7 +24,7 @@ from worker.answering.protocol import (
     nobody,
 )
 from worker.answering.quotes import quote, shortened
-from worker.answering.words import STOPWORDS, Weighted, stems, terms, words
+from worker.answering.words import STOPWORDS, stems, terms, words
 
 NO_KNOWLEDGE = (
     "I have no documentation to answer from yet. Somebody who runs this engine can add some: `runllm docs add FOLDER`."
@@ -36,8 +38,10 @@ NOT_FOUND = "I looked in the documentation and found nothing that answers this."
 UNSURE = "I am not sure that this is what you are after, but it is the closest that I found:"
 
 _SUMMARY_LENGTH = 600
-_CATEGORY_FROM = 0.12
-_TAG_FROM = 0.18
+# By words alone, and by words and meaning.
+_CATEGORY_FROM = {False: 0.12, True: 0.2}
+_TAG_FROM = {False: 0.18, True: 0.28}
+_SENTENCES_FOR_TAGS = 20
 _PIECE = 24
 _PAUSE = 0.015
 _NEAREST = 2
@@ -60,6 +64,9 @@ class ExtractiveModel:
     """Quotes the best sentences of the best passages."""
 
     name = "extractive"
+
+    def __init__(self, embedder: Embedder | None = None) -> None:
+        self._chooser = Chooser(embedder)
 
     async def answer(self, question: Question, found: Found, emit: Emit) -> ModelAnswer:
         """The best passage's best sentences, with where to read on; or what it did not find."""
@@ -95,14 +102,30 @@ class ExtractiveModel:
     async def categorize(
         self, history: Sequence[Turn], categories: dict[str, str], default: str, guidelines: str | None
     ) -> str:
-        """The category whose description has most of what people said; the default where none has enough."""
-        scores = _fit(history, categories)
+        """The category that fits what people said best; the default where none fits enough."""
+        scores = await self._fit(history, categories)
         best = max(scores, key=lambda name: scores[name], default=default)
-        return best if scores.get(best, 0.0) >= _CATEGORY_FROM else default
+        enough = _CATEGORY_FROM[self._chooser.knows_meaning]
+        return best if scores.get(best, 0.0) >= enough else default
 
     async def tag(self, history: Sequence[Turn], options: dict[str, str], guidelines: str | None) -> list[str]:
-        """Those whose name or description has enough of what people said."""
-        return [name for name, score in _fit(history, options).items() if score >= _TAG_FROM]
+        """Those that fit what people said well enough."""
+        enough = _TAG_FROM[self._chooser.knows_meaning]
+        said = [one for turn in history if turn.author == "user" for one in sentences(" ".join(turn.text.split()))]
+        fits = [await self._fit(history, options)]
+        # A conversation may be about several things, each in a sentence of its own.
+        fits += [await self._chooser.fit(one, choices_of(options)) for one in said[-_SENTENCES_FOR_TAGS:]]
+        return [name for name in options if max(fit[name] for fit in fits) >= enough]
+
+    async def _fit(self, history: Sequence[Turn], options: dict[str, str]) -> dict[str, float]:
+        """How well each option fits what people said; what they said last counts as much as all of it."""
+        said = [turn.text for turn in history if turn.author == "user" and turn.text.strip()]
+        choices = choices_of(options)
+        if len(said) < 2:
+            return await self._chooser.fit("\n".join(said), choices)
+        together = await self._chooser.fit("\n".join(said), choices)
+        last = await self._chooser.fit(said[-1], choices)
+        return {name: (together[name] + last[name]) / 2 for name in together}
 
     async def learn(self, history: Sequence[Turn]) -> list[Statement]:
         """Statements of people other than the asker: no questions, no instructions, no chatter."""
@@ -159,13 +182,6 @@ def _what_to_try(found: Found) -> str:
 def _link(passage: Passage) -> str:
     title = passage.source().title.replace("[", "(").replace("]", ")")
     return f"[{title}]({passage.url})" if passage.url else f"“{title}”"
-
-
-def _fit(history: Sequence[Turn], options: dict[str, str]) -> dict[str, float]:
-    """How well each option fits what people said; what they said last counts twice."""
-    said = [turn.text for turn in history if turn.author == "user"]
-    described = {name: f"{' '.join(words(name))} {' '.join(words(name))} {about}" for name, about in options.items()}
-    return Weighted(described).similarities("\n".join([*said, *said[-1:]]))
 
 
 def _weights(history: Sequence[Turn]) -> dict[str, float]:

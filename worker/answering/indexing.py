@@ -24,6 +24,8 @@ LIST = "knowledge.list_files"
 INDEX = "knowledge.index_files"
 REMOVE = "knowledge.remove_vanished"
 CONCLUDE = "knowledge.conclude"
+EMBED = "knowledge.embed_passages"
+EMBED_WORKFLOW = "EmbedSource"
 
 FILES_AT_ONCE = 50
 """Pages that one activity reads: a killed worker repeats the reading of so many at most, never their indexing."""
@@ -68,6 +70,14 @@ class Indexed(Frozen):
     empty: int = 0
     total: int = 0
     notes: list[str] = []
+
+
+class Embedded(Frozen):
+    """How far a source's passages have got their vectors. `is_last` where there is nothing left to do."""
+
+    embedded: int = 0
+    passages: int = 0
+    is_last: bool = True
 
 
 class Progress(Frozen):
@@ -138,14 +148,16 @@ class IndexSource:
         try:
             if carried is None:
                 since = workflow.now()
-                listed: Listed = await self._call(LIST, source_id, Listed, "List the pages")
+                listed: Listed = await _call(LIST, source_id, Listed, "List the pages")
                 self._show(Progress(total=listed.total, since=since, notes=listed.notes[:NOTES_KEPT]), "Indexing")
             else:
                 self._show(carried, "Indexing")
             await self._index(source_id)
-            removed: int = await self._call(REMOVE, source_id, int, "Forget documents that are gone")
+            removed: int = await _call(REMOVE, source_id, int, "Forget documents that are gone")
             self._show(self._progress.model_copy(update={"removed": removed}), "Done")
             await self._conclude(source_id, None)
+            if self._progress.changed and workflow.patched("vectors"):
+                await self._start_embedding(source_id)
         except ActivityError as error:
             if isinstance(error.cause, CancelledError):
                 raise
@@ -159,28 +171,28 @@ class IndexSource:
         while True:
             now = self._progress
             wanted = Slice(source_id=source_id, after=now.cursor, done=now.done, since=now.since)
-            slice: Indexed = await self._call(INDEX, wanted, Indexed, f"Index pages {now.done + 1} and on")
+            slice: Indexed = await _call(INDEX, wanted, Indexed, f"Index pages {now.done + 1} and on")
             if slice.last is None:
                 return
             self._show(now.after(slice), "Indexing")
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(args=[source_id, self._progress])
 
+    async def _start_embedding(self, source_id: int) -> None:
+        """Passages are found by their words already, so nobody waits for their vectors."""
+        try:
+            await workflow.start_child_workflow(
+                EMBED_WORKFLOW,
+                source_id,
+                id=f"{workflow.info().workflow_id}-vectors",
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            )
+        except WorkflowAlreadyStartedError:
+            workflow.logger.info("the vectors of source %d are being made already", source_id)
+
     async def _conclude(self, source_id: int, error: str | None) -> None:
         conclusion = Conclusion(source_id=source_id, progress=self._progress, error=error)
-        await self._call(CONCLUDE, conclusion, type(None), "Record how it ended")
-
-    async def _call(self, name: str, argument: object, result: type[R], summary: str) -> R:
-        found: R = await workflow.execute_activity(
-            name,
-            argument,
-            result_type=result,
-            start_to_close_timeout=timedelta(minutes=10),
-            heartbeat_timeout=timedelta(seconds=10),
-            retry_policy=_RETRIES,
-            summary=summary,
-        )
-        return found
+        await _call(CONCLUDE, conclusion, type(None), "Record how it ended")
 
     def _show(self, progress: Progress, state: str) -> None:
         self._progress = progress
@@ -198,3 +210,41 @@ class IndexOnSchedule:
             await workflow.execute_child_workflow(INDEX_WORKFLOW, source_id, id=index_workflow_id(source_id))
         except (WorkflowAlreadyStartedError, ChildWorkflowError):
             return
+
+
+@workflow.defn(name=EMBED_WORKFLOW)
+class EmbedSource:
+    """Gives a source's passages their vectors, so that they are found by their meaning too."""
+
+    def __init__(self) -> None:
+        self._embedded = Embedded(is_last=False)
+
+    @workflow.query
+    def progress(self) -> Embedded:
+        """How far it has got."""
+        return self._embedded
+
+    @workflow.run
+    async def run(self, source_id: int) -> Embedded:
+        """Makes the vectors that source `source_id` lacks."""
+        while not self._embedded.is_last:
+            now: Embedded = await _call(EMBED, source_id, Embedded, "Make vectors of passages")
+            self._embedded = now
+            state = "Done" if now.is_last else "Making vectors"
+            workflow.set_current_details(f"**{state}**: {now.embedded} of {now.passages} passages have theirs")
+            if not now.is_last and workflow.info().is_continue_as_new_suggested():
+                workflow.continue_as_new(source_id)
+        return self._embedded
+
+
+async def _call(name: str, argument: object, result: type[R], summary: str) -> R:
+    found: R = await workflow.execute_activity(
+        name,
+        argument,
+        result_type=result,
+        start_to_close_timeout=timedelta(minutes=10),
+        heartbeat_timeout=timedelta(seconds=10),
+        retry_policy=_RETRIES,
+        summary=summary,
+    )
+    return found

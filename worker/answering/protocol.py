@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from runllm.bridge.messages import AnswerCategory, Source
 from runllm.operations import Frozen
+from worker.answering.evidence import Evidence
 
 Emit = Callable[[str], Awaitable[None]]
 """Takes the next piece of an answer's text while it is being made. Pieces may be lost; the answer is the record."""
@@ -34,6 +35,8 @@ class Question(Frozen):
     history: Sequence[Turn] = ()
     page: dict[str, str] = {}
     """What the widget's page said of itself. Untrusted."""
+    audience: Literal["public", "internal"] = "public"
+    """Who reads the answer. Passages of internal sources are found for colleagues only."""
 
 
 class Passage(Frozen):
@@ -52,6 +55,13 @@ class Passage(Frozen):
         return Source(title=" › ".join(x for x in (self.title, self.heading_path) if x), url=self.url, quote=quote)
 
 
+class Fitted(Frozen):
+    """Weights of `Evidence`: for whether a question is about the knowledge base, and for whether that answers it."""
+
+    relevance: Sequence[float]
+    answer: Sequence[float]
+
+
 class Found(Frozen):
     """What retrieval found for a question, best first.
 
@@ -60,6 +70,8 @@ class Found(Frozen):
         top_score: What the best passage's score has from the question itself, as a multiple of what its words weigh.
         weights: The question's words, as stems, with how rare each is in the knowledge base.
         searched: How many passages the knowledge base has. In a large one some passage has any words by chance.
+        evidence: What speaks for and against there being an answer; None where passages are found by words alone.
+        fitted: How this knowledge base weighs it, where it was calibrated.
     """
 
     passages: Sequence[Passage] = ()
@@ -67,6 +79,8 @@ class Found(Frozen):
     top_score: float = 0.0
     weights: dict[str, float] = {}
     searched: int = 0
+    evidence: Evidence | None = None
+    fitted: Fitted | None = None
 
 
 class Statement(Frozen):

@@ -1,55 +1,45 @@
-"""Finds the passages that a question is about, by its words.
+"""Finds the passages that a question is about, by its words and by its meaning.
 
-The store brings candidates; what they are worth is decided here, the same for every database. A further part of the
-score, like the nearness of meaning, belongs into `_scored`.
+The store brings candidates: those with the question's rarest words, and those whose vectors are nearest. What they are
+worth is decided in scoring.py, the same for every database.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from store import knowledge, search
+from store import search
+from store import vectors as vectors_kept
 from store.engine import Store
 from store.search import Candidate
-from worker.answering.protocol import Found, Passage, Question, Turn
+from worker.answering.embedding import Embedder
+from worker.answering.evidence import OFF_TOPIC, Chance, Evidence
+from worker.answering.nearness import Nearness
+from worker.answering.protocol import Fitted, Found, Passage, Question, Turn
+from worker.answering.scoring import Floats, Query, Ranked, ranked
 from worker.answering.stems import stem
-from worker.answering.words import idf, nearest_word, stems, terms
+from worker.answering.weighing import evidence_of
+from worker.answering.words import idf, nearest_word, terms
 
-HISTORY_WEIGHT = 0.45
-"""What people asked before counts, measured on conversations that people had with documentation.
-
-Their own words only: 220 follow-up questions gave nDCG@10 0.72 without the messages before, 0.74 with all of them, and
-0.80 with those of people. An answer is made of a passage's words, and would bring that passage back for ever.
-"""
+log = logging.getLogger(__name__)
 
 _HISTORY_TURNS = 4
 _LOOKED_AT = 5
 _CANDIDATES = 100
 _OF_ONE_DOCUMENT = 3
-_K1 = 1.2
-_B = 0.75
-_TITLE_WEIGHT = 2
 _TYPO_LENGTHS = range(4, 31)
 _MOST_TERMS = 64
 """Of a message. Who pastes a log says at its beginning what it is about, or nowhere."""
 
 _SIZE_SECONDS = 5.0
 _VOCABULARY_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class _Query:
-    """Stems to look for, with how much each counts."""
-
-    weights: Mapping[str, float]
-
-    @property
-    def total(self) -> float:
-        """What a passage with all of them would be worth."""
-        return sum(self.weights.values())
+_FITTED_SECONDS = 10.0
+_FREQUENCIES_KEPT = 50_000
 
 
 @dataclass
@@ -59,84 +49,144 @@ class _Knowledge:
     size: int = 0
     average_length: float = 1.0
     size_until: float = 0.0
+    frequency: dict[str, int] = field(default_factory=dict)
     vocabulary: dict[str, int] = field(default_factory=dict)
     vocabulary_until: float = 0.0
+    vocabulary_size: int = 0
+    chance: Chance = field(default_factory=Chance)
+    chance_size: int = 0
+    fitted: Fitted | None = None
+    fitted_until: float = 0.0
 
 
-class LexicalRetriever:
-    """BM25 over the store's candidates, with typos repaired by the knowledge base's own words."""
+@dataclass(frozen=True)
+class _Asked:
+    """A question as it is searched for: the words to look up, and how much each counts."""
 
-    def __init__(self, store: Store) -> None:
+    words: list[str]
+    last: Query
+    earlier_words: list[str]
+    history: Query
+
+
+class PassageRetriever:
+    """Scores the store's candidates, with typos repaired by the knowledge base's own words."""
+
+    def __init__(self, store: Store, embedder: Embedder | None = None) -> None:
         self._store = store
+        self._embedder = embedder
+        self._near = Nearness(store, embedder) if embedder else None
+        self._off_topic: Floats | None = None
         self._remembered: dict[int, _Knowledge] = {}
+
+    @property
+    def near(self) -> Nearness | None:
+        """The vectors, for those who want to know how much memory they take."""
+        return self._near
 
     async def find(self, agent_id: int, question: Question, limit: int = 8) -> Found:
         """The best passages for the last message, seen in the light of the ones before it."""
         known = self._remembered.setdefault(agent_id, _Knowledge())
+        internal = question.audience == "internal"
         async with self._store.read() as db:
             await _measure(db, agent_id, known)
             if not known.size:
                 return Found()
-            asked, last = await _query(db, agent_id, known, terms(question.text)[:_MOST_TERMS], repair=True)
-            before, history = await _query(db, agent_id, known, _history_terms(question.history), repair=False)
-            found = {one.id: one for one in await search.search(db, agent_id, asked, _CANDIDATES)}
-            if before and asked:
-                found |= {one.id: one for one in await search.search(db, agent_id, before, _CANDIDATES)}
-        ranked = _ranked(list(found.values()), last, history, known.average_length)
-        best = sorted((one for one in ranked[:_LOOKED_AT] if one.score > 0), key=lambda one: -one.match)
-        return Found(
-            passages=[_passage(one) for one in _diverse(ranked, limit)],
-            coverage=best[0].coverage if best else 0.0,
-            top_score=best[0].match if best else 0.0,
-            weights=dict(last.weights),
-            searched=known.size,
-        )
+            asked = await _asked(db, agent_id, known, question)
+            found = await _with_the_words(db, agent_id, known, asked, internal=internal)
+        vectors = await self._vectors(question)
+        best = await self._ranked(agent_id, known, asked, found, vectors, internal=internal)
+        evidence = fitted = None
+        if vectors is not None and best and best[0].cosine is not None:
+            chance = await self._chance(agent_id, known)
+            fitted = await self._fitted(agent_id, known)
+            evidence = evidence_of(best, chance, with_history=len(vectors) > 1)
+        return _found(best, asked, known, limit, evidence, fitted)
+
+    async def _ranked(
+        self,
+        agent_id: int,
+        known: _Knowledge,
+        asked: _Asked,
+        found: Mapping[int, Candidate],
+        vectors: Floats | None,
+        *,
+        internal: bool,
+    ) -> list[Ranked]:
+        if vectors is None or self._near is None:
+            return ranked(list(found.values()), asked.last, asked.history, known.average_length)
+        near = await self._near.nearest(agent_id, vectors, _CANDIDATES, internal=internal)
+        async with self._store.read() as db:
+            more = await search.by_id(db, agent_id, [one for one in near if one not in found], internal=internal)
+        candidates = [*found.values(), *more]
+        cosines = await self._near.cosines(agent_id, vectors, [one.id for one in candidates])
+        return ranked(candidates, asked.last, asked.history, known.average_length, cosines)
+
+    async def _chance(self, agent_id: int, known: _Knowledge) -> Chance:
+        """What questions about something else reach: asked once, and again when the size has changed by a fifth."""
+        if abs(known.size - known.chance_size) <= 0.2 * known.chance_size:
+            return known.chance
+        known.chance_size = known.size
+        if self._off_topic is None and self._embedder is not None:
+            self._off_topic = await self._embedder.embed(OFF_TOPIC)
+        scores: list[float] = []
+        cosines: list[float] = []
+        for text, vector in zip(OFF_TOPIC, self._off_topic if self._off_topic is not None else (), strict=True):
+            async with self._store.read() as db:
+                asked = await _asked(db, agent_id, known, Question(text=text))
+                found = await _with_the_words(db, agent_id, known, asked, internal=True)
+            best = await self._ranked(agent_id, known, asked, found, vector[None], internal=True)
+            scores.append(best[0].score if best else 0.0)
+            cosines.append(max((one.cosine or 0.0 for one in best), default=0.0))
+        known.chance = Chance(score=median(scores), cosine=median(cosines))
+        return known.chance
+
+    async def _fitted(self, agent_id: int, known: _Knowledge) -> Fitted | None:
+        now = time.monotonic()
+        if self._embedder is not None and now >= known.fitted_until:
+            async with self._store.read() as db:
+                kept = await vectors_kept.calibration(db, agent_id, self._embedder.name)
+            known.fitted = Fitted.model_validate(kept) if kept else None
+            known.fitted_until = now + _FITTED_SECONDS
+        return known.fitted
+
+    async def _vectors(self, question: Question) -> Floats | None:
+        """Of the last message and, if people asked something before, of that; None where meaning is of no help."""
+        text = question.text.strip()
+        if self._embedder is None or not text:
+            return None
+        before = _asked_before(question.history)
+        try:
+            return await self._embedder.embed([text, before] if before else [text])
+        except OSError as error:
+            log.warning("A question is searched by its words alone: %s", error)
+            return None
 
 
-@dataclass(frozen=True)
-class _Ranked:
-    """A passage with its score, which of the question's words it has, and how much it is about them."""
-
-    candidate: Candidate
-    score: float
-    coverage: float
-    match: float
-
-
-def _ranked(candidates: Sequence[Candidate], last: _Query, history: _Query, average_length: float) -> list[_Ranked]:
-    scored = [_scored(candidate, last, history, average_length) for candidate in candidates]
-    return sorted(scored, key=lambda one: (-one.score, one.candidate.id))
-
-
-def _scored(candidate: Candidate, last: _Query, history: _Query, average_length: float) -> _Ranked:
-    """What a passage is worth: the one place where that is decided."""
-    heading = stems(f"{candidate.title} {candidate.heading_path}")
-    counts = Counter(stems(candidate.text))
-    for word in heading:
-        counts[word] += _TITLE_WEIGHT
-    length = len(candidate.text) / average_length
-    own = _bm25(counts, length, last.weights)
-    covered = sum(weight for word, weight in last.weights.items() if word in counts)
-    total = last.total or 1.0
-    score = own + HISTORY_WEIGHT * _bm25(counts, length, history.weights)
-    # A question that stands alone fits by itself; "and how do I raise it?" fits together with what came before.
-    match = max(own / total, score / (total + HISTORY_WEIGHT * history.total))
-    return _Ranked(candidate, score=score, coverage=covered / total, match=match)
+def _found(
+    best: Sequence[Ranked],
+    asked: _Asked,
+    known: _Knowledge,
+    limit: int,
+    evidence: Evidence | None,
+    fitted: Fitted | None,
+) -> Found:
+    looked_at = sorted((one for one in best[:_LOOKED_AT] if one.own > 0), key=lambda one: -one.match)
+    return Found(
+        passages=[_passage(one) for one in _diverse(best, limit)],
+        coverage=looked_at[0].coverage if looked_at else 0.0,
+        top_score=looked_at[0].match if looked_at else 0.0,
+        weights=dict(asked.last.weights),
+        searched=known.size,
+        evidence=evidence,
+        fitted=fitted,
+    )
 
 
-def _bm25(counts: Mapping[str, int], length: float, weights: Mapping[str, float]) -> float:
-    score = 0.0
-    for word, weight in weights.items():
-        count = counts.get(word, 0)
-        if count:
-            score += weight * count * (_K1 + 1) / (count + _K1 * (1 - _B + _B * length))
-    return score
-
-
-def _diverse(ranked: Sequence[_Ranked], limit: int) -> list[_Ranked]:
+def _diverse(ranked: Sequence[Ranked], limit: int) -> list[Ranked]:
     """The best, but not all from one document."""
     taken: Counter[int] = Counter()
-    chosen: list[_Ranked] = []
+    chosen: list[Ranked] = []
     for one in ranked:
         if one.score <= 0 or len(chosen) == limit:
             break
@@ -146,7 +196,7 @@ def _diverse(ranked: Sequence[_Ranked], limit: int) -> list[_Ranked]:
     return chosen
 
 
-def _passage(one: _Ranked) -> Passage:
+def _passage(one: Ranked) -> Passage:
     candidate = one.candidate
     anchor = f"#{candidate.anchor}" if candidate.anchor else ""
     return Passage(
@@ -160,44 +210,79 @@ def _passage(one: _Ranked) -> Passage:
     )
 
 
-def _history_terms(history: Sequence[Turn]) -> list[str]:
-    """What people asked before; should it be too much, the newest counts."""
+def _asked_before(history: Sequence[Turn]) -> str:
+    """What people asked before, the newest first: should it be too much, that counts."""
     asked = [turn.text for turn in history if turn.author == "user"][-_HISTORY_TURNS:]
-    return terms("\n".join(reversed(asked)))[:_MOST_TERMS]
+    return "\n".join(reversed(asked)).strip()
+
+
+async def _asked(db: AsyncSession, agent_id: int, known: _Knowledge, question: Question) -> _Asked:
+    words, last = await _query(db, agent_id, known, terms(question.text)[:_MOST_TERMS], repair=True)
+    earlier = terms(_asked_before(question.history))[:_MOST_TERMS]
+    earlier_words, history = await _query(db, agent_id, known, earlier, repair=False)
+    return _Asked(words, last, earlier_words, history)
+
+
+async def _with_the_words(
+    db: AsyncSession, agent_id: int, known: _Knowledge, asked: _Asked, *, internal: bool
+) -> dict[int, Candidate]:
+    found: dict[int, Candidate] = {}
+    for words in (asked.words, asked.earlier_words if asked.words else []):
+        if words:
+            some = await search.search(
+                db, agent_id, words, _CANDIDATES, frequency=known.frequency, size=known.size, internal=internal
+            )
+            found |= {one.id: one for one in some}
+    return found
 
 
 async def _query(
     db: AsyncSession, agent_id: int, known: _Knowledge, words: Sequence[str], *, repair: bool
-) -> tuple[list[str], _Query]:
+) -> tuple[list[str], Query]:
     """The words to search for, and how much each counts. One that the knowledge base lacks counts most of all."""
-    frequency = await search.document_frequency(db, agent_id, words)
-    if repair and any(_may_be_typo(word, frequency) for word in words):
+    await _count(db, agent_id, known, words)
+    if repair and any(_may_be_typo(word, known.frequency) for word in words):
         vocabulary = await _vocabulary(db, agent_id, known)
-        better = {word: nearest_word(word, vocabulary) for word in words if _may_be_typo(word, frequency)}
+        better = {word: nearest_word(word, vocabulary) for word in words if _may_be_typo(word, known.frequency)}
         words = list(dict.fromkeys(better.get(word) or word for word in words))
-        frequency = await search.document_frequency(db, agent_id, words)
+        await _count(db, agent_id, known, words)
     weights: dict[str, float] = {}
     for word in words:
-        weights.setdefault(stem(word), idf(frequency[word], known.size))
-    return list(words), _Query(weights)
+        weights.setdefault(stem(word), idf(known.frequency[word], known.size))
+    return list(words), Query(weights)
 
 
 def _may_be_typo(word: str, frequency: Mapping[str, int]) -> bool:
     return not frequency[word] and len(word) in _TYPO_LENGTHS and word.isalpha()
 
 
+async def _count(db: AsyncSession, agent_id: int, known: _Knowledge, words: Sequence[str]) -> None:
+    """Counting a common word costs more than all else, and people use the same ones."""
+    new = [word for word in words if word not in known.frequency]
+    if new:
+        if len(known.frequency) > _FREQUENCIES_KEPT:
+            known.frequency.clear()
+            new = list(words)
+        known.frequency |= await search.document_frequency(db, agent_id, new)
+
+
 async def _measure(db: AsyncSession, agent_id: int, known: _Knowledge) -> None:
     """An empty knowledge base is looked at each time: somebody may be waiting for its first document."""
     now = time.monotonic()
-    if now >= known.size_until or not known.size:
-        counts = await knowledge.counts(db, agent_id)
-        known.size, known.average_length = counts.passages, max(counts.average_length, 1.0)
-        known.size_until = now + _SIZE_SECONDS
+    if now < known.size_until and known.size:
+        return
+    size = await search.size(db, agent_id)
+    if size != known.size:
+        known.size = size
+        known.frequency = {}
+        known.average_length = max(await search.average_length(db, agent_id), 1.0)
+    known.size_until = now + _SIZE_SECONDS
 
 
 async def _vocabulary(db: AsyncSession, agent_id: int, known: _Knowledge) -> Mapping[str, int]:
     now = time.monotonic()
-    if now >= known.vocabulary_until:
+    if now >= known.vocabulary_until and known.vocabulary_size != known.size:
         known.vocabulary = await search.vocabulary(db, agent_id)
         known.vocabulary_until = now + _VOCABULARY_SECONDS
+        known.vocabulary_size = known.size
     return known.vocabulary

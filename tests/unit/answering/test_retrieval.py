@@ -10,7 +10,7 @@ from store.engine import Store
 from worker.answering.confidence import category_of
 from worker.answering.extractive import ExtractiveModel
 from worker.answering.protocol import Found, Question, Turn, nobody
-from worker.answering.retrieval import LexicalRetriever
+from worker.answering.retrieval import PassageRetriever
 
 AGENT = 1
 
@@ -57,7 +57,7 @@ NOT_ANSWERED = [
 
 
 async def found(store: Store, text: str, history: list[Turn] | None = None) -> Found:
-    return await LexicalRetriever(store).find(AGENT, Question(text=text, history=history or []))
+    return await PassageRetriever(store).find(AGENT, Question(text=text, history=history or []))
 
 
 def documents(found: Found) -> list[str]:
@@ -146,12 +146,12 @@ async def test_one_document_does_not_crowd_out_the_others(lantern: Store) -> Non
 
 
 async def test_another_agents_documentation_is_not_searched(lantern: Store) -> None:
-    nothing = await LexicalRetriever(lantern).find(2, Question(text="How do I install Lantern?"))
+    nothing = await PassageRetriever(lantern).find(2, Question(text="How do I install Lantern?"))
     assert nothing == Found()
 
 
 async def test_the_first_document_is_found_at_once(store: Store, tmp_path: Path) -> None:
-    retriever = LexicalRetriever(store)
+    retriever = PassageRetriever(store)
     assert not (await retriever.find(AGENT, Question(text="wombat"))).passages
     async with store.begin() as db:
         source = await knowledge.add_source(db, AGENT, "folder", str(tmp_path))

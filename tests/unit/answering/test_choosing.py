@@ -1,0 +1,67 @@
+"""Categories are told apart by what they mean, and by examples."""
+
+import pytest
+
+from runllm import Category
+from worker.answering.choosing import Chooser, choices_of
+from worker.answering.embedding_minilm import MiniLM
+from worker.answering.extractive import ExtractiveModel
+from worker.answering.protocol import Turn
+
+DESCRIBED = {
+    "billing": "invoices, prices, refunds",
+    "bug": "something is broken or crashes",
+    "account": "signing in, passwords, deleting an account",
+}
+
+
+@pytest.fixture(scope="module")
+def minilm() -> MiniLM:
+    return MiniLM()
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("I want my money back", "billing"),
+        ("The app closes itself whenever I open a file", "bug"),
+        ("I cannot log in any more", "account"),
+        ("What do you think of the weather in Norway?", "other"),
+    ],
+)
+async def test_other_words_of_the_same_meaning_choose_the_category(minilm: MiniLM, text: str, category: str) -> None:
+    said = [Turn(author="user", text=text)]
+    assert await ExtractiveModel(minilm).categorize(said, DESCRIBED, "other", None) == category
+
+
+async def test_examples_decide_where_descriptions_do_not(minilm: MiniLM) -> None:
+    described = {
+        "a": Category("the first team", examples=["my parcel is late", "where is my delivery?"]),
+        "b": Category("the second team", examples=["the invoice is wrong", "I was charged twice"]),
+    }
+    fit = await Chooser(minilm).fit("Still waiting for the shipment", choices_of(described))
+    assert fit["a"] > fit["b"] + 0.1
+    without = await Chooser(minilm).fit(
+        "Still waiting for the shipment", choices_of({n: str(d) for n, d in described.items()})
+    )
+    assert abs(without["a"] - without["b"]) < 0.1
+
+
+async def test_examples_count_without_an_embedder_too() -> None:
+    described = {"a": Category("first", examples=["my parcel is late"]), "b": "second"}
+    fit = await Chooser().fit("the parcel", choices_of(described))
+    assert fit["a"] > fit["b"] == 0
+
+
+async def test_tags_that_fit_by_their_meaning_are_chosen(minilm: MiniLM) -> None:
+    said = [Turn(author="user", text="I want my money back. The app crashes, too.")]
+    assert set(await ExtractiveModel(minilm).tag(said, DESCRIBED, None)) == {"billing", "bug"}
+    assert await ExtractiveModel(minilm).tag([Turn(author="user", text="Hi there")], DESCRIBED, None) == []
+
+
+@pytest.mark.parametrize("size", [1, 300])
+async def test_one_category_or_three_hundred_are_fine(minilm: MiniLM, size: int) -> None:
+    described = {f"topic{n}": f"matters of the kind {n}" for n in range(size - 1)} | {"refund": "money back"}
+    said = [Turn(author="user", text="please return my payment")]
+    assert await ExtractiveModel(minilm).categorize(said, described, "other", None) == "refund"
+    assert await ExtractiveModel(minilm).categorize([], described, "other", None) == "other"

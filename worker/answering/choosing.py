@@ -1,0 +1,141 @@
+"""How well each of several descriptions fits a text: for categories and tags, without a language model.
+
+`0.7 * meaning + 0.3 * words`. Words: the cosine of tf-idf. Meaning: half the cosine with the whole description, and
+half that with its best part, because "invoices, prices, refunds" as a whole is near to none of them. Measured on ten
+domains of clinc150 with descriptions of a line each: 0.65 by the whole, 0.71 by the best part, 0.74 by both, 0.75
+with the words. Examples are averaged with the description, which measured better than the nearest example.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from runllm.categories import Category
+from runllm.operations import Frozen
+from worker.answering.embedding import Embedder
+from worker.answering.scoring import Floats
+from worker.answering.words import Weighted, words
+
+BY_MEANING = 0.7
+BY_WORDS = 0.3
+
+log = logging.getLogger(__name__)
+
+_KEPT = 50
+_BETWEEN_PARTS = re.compile(r"[,;:.()/]|\band\b|\bor\b")
+
+
+class Choice(Frozen):
+    """One of several: what it is called, what belongs to it, and messages that do."""
+
+    name: str
+    about: str = ""
+    examples: Sequence[str] = ()
+
+    @property
+    def text(self) -> str:
+        """Its name and description, as one text."""
+        called = " ".join(words(self.name))
+        return f"{called}: {self.about}" if self.about and self.about != self.name else called or self.name
+
+    @property
+    def texts(self) -> list[str]:
+        """What says as a whole what it is."""
+        return [self.text, *self.examples]
+
+    @property
+    def parts(self) -> list[str]:
+        """What it lists, piece by piece, and its name. Examples say more than pieces."""
+        if self.examples:
+            return []
+        pieces = [piece.strip() for piece in _BETWEEN_PARTS.split(self.about)]
+        return list(dict.fromkeys([piece for piece in pieces if piece] + [" ".join(words(self.name)) or self.name]))
+
+    @property
+    def all_words(self) -> str:
+        """What is compared word by word: the name counts twice."""
+        called = " ".join(words(self.name))
+        return " ".join([called, called, self.about, *self.examples])
+
+
+class Chooser:
+    """Compares texts with choices; what it knows of a set of choices is kept for the next time."""
+
+    def __init__(self, embedder: Embedder | None = None) -> None:
+        self._embedder = embedder
+        self._known: dict[tuple[Choice, ...], _Known] = {}
+
+    async def fit(self, text: str, choices: Sequence[Choice]) -> dict[str, float]:
+        """How well each choice fits `text`, by its name; about 0 for one that has nothing to do with it, 1 at most."""
+        known = await self._about(tuple(choices))
+        by_words = known.words.similarities(text)
+        if self._embedder is None or known.whole is None or not text.strip():
+            return by_words
+        try:
+            [asked] = await self._embedder.embed([text])
+        except OSError as error:
+            log.warning("Categories are compared by their words alone: %s", error)
+            return by_words
+        return {
+            one.name: BY_MEANING * _near(asked, known.whole[place], known.parts[place]) + BY_WORDS * by_words[one.name]
+            for place, one in enumerate(choices)
+        }
+
+    @property
+    def knows_meaning(self) -> bool:
+        """Whether fits are those of meaning and words, or of words alone: the two have different scales."""
+        return self._embedder is not None
+
+    async def _about(self, choices: tuple[Choice, ...]) -> "_Known":
+        if choices not in self._known:
+            while len(self._known) >= _KEPT:
+                del self._known[next(iter(self._known))]
+            self._known[choices] = await self._learned(choices)
+        return self._known[choices]
+
+    async def _learned(self, choices: tuple[Choice, ...]) -> "_Known":
+        by_words = Weighted({one.name: one.all_words for one in choices})
+        if self._embedder is None or not choices:
+            return _Known(by_words)
+        made = await self._embedder.embed([text for one in choices for text in (*one.texts, *one.parts)])
+        whole: list[Floats] = []
+        parts: list[Floats] = []
+        start = 0
+        for one in choices:
+            middle = start + len(one.texts)
+            end = middle + len(one.parts)
+            whole.append(_direction(made[start:middle]))
+            parts.append(made[middle:end])
+            start = end
+        return _Known(by_words, np.stack(whole), parts)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is kept of a set of choices."""
+
+    words: Weighted
+    whole: Floats | None = None
+    parts: Sequence[Floats] = ()
+
+
+def _direction(vectors: Floats) -> Floats:
+    mean = vectors.mean(axis=0)
+    made: Floats = mean / max(float(np.linalg.norm(mean)), 1e-9)
+    return made
+
+
+def _near(asked: Floats, whole: Floats, parts: Floats) -> float:
+    near = float(asked @ whole)
+    return (near + float((parts @ asked).max())) / 2 if len(parts) else near
+
+
+def choices_of(described: Mapping[str, str]) -> list[Choice]:
+    """The choices that a dictionary of names and descriptions gives; a description may be a `Category`."""
+    return [
+        Choice(name=name, about=str(about), examples=tuple(about.examples) if isinstance(about, Category) else ())
+        for name, about in described.items()
+    ]
