@@ -407,6 +407,20 @@ async def test_an_account_that_wants_fewer_calls_is_left_alone_and_the_others_ar
     assert "no sweep of acme for 120 s" in caplog.text
 
 
+async def test_a_clock_that_is_ahead_of_zendesks_only_delays_a_sweep(desk: Desk) -> None:
+    ticket = await desk.ticket_of_a_session()
+    desk.zendesk.webhooks = "drop"
+    desk.acme.say(ticket, "ada@example.com", "Hello?")
+    desk.acme.age(timedelta(minutes=2))
+    sweeper = desk.sweeper()
+    desk.acme.skew = timedelta(minutes=-6)
+    await sweeper.sweep()
+    assert desk.zendesk.count("GET", "/incremental") == 1
+    desk.acme.skew = timedelta()
+    await sweeper.sweep()
+    assert [text for text, _ in await desk.said(ticket)][1:] == ["Hello?"]
+
+
 async def test_a_sweep_leaves_a_quarter_of_the_rate_to_others(desk: Desk) -> None:
     ticket = await desk.ticket_of_a_session()
     desk.zendesk.webhooks = "drop"
