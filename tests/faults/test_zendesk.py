@@ -12,7 +12,7 @@ from store.engine import Store
 from tests.fakes.zendesk import ZendeskStandIn
 from tests.faults.engine import Engine, free_port, running
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).parent
 
