@@ -39,6 +39,24 @@ def overlap(one: Listener, other: Listener) -> bool:
     return False
 
 
+def place_of(listener: Listener) -> str:
+    """Where somebody listens, in words."""
+    match listener:
+        case WidgetListener():
+            return f"the widget of {listener.domain}"
+        case SlackListener():
+            return f"the Slack workspace {listener.team_id}{_in_channels(listener)}"
+        case DiscordListener():
+            return f"the Discord server {listener.guild_id}{_in_channels(listener)}"
+        case AdminConsoleListener():
+            return f"the admin console of agent {listener.agent_id}"
+
+
+def _in_channels(listener: SlackListener | DiscordListener) -> str:
+    channels: Sequence[SlackChannel | DiscordChannel] = listener.channels or []
+    return f" (in {', '.join(channel.channel_id for channel in channels)})" if channels else ""
+
+
 def _same_site(a: str, b: str) -> bool:
     if a.startswith("*.") and b.startswith("*."):
         return a == b or a.endswith(b[1:]) or b.endswith(a[1:])

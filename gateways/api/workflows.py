@@ -16,6 +16,7 @@ from runllm.bridge.listeners import Listener
 from runllm.bundle import Bundle
 from runllm.errors import PublishError
 from store import audit, published
+from store.listening import place_of
 from store.models import PublishedWorkflow, Version, VersionStep
 
 BUNDLE_LIMIT = 4 * 1024 * 1024
@@ -139,7 +140,7 @@ def _module(path: str) -> str:
 
 def _overlap_message(name: str, other: str, listener: Listener) -> str:
     return (
-        f"{name!r} and {other!r} both listen to {listener!r}, so nobody could say which one is to answer. "
+        f"{name!r} and {other!r} both listen to {place_of(listener)}, so nobody could say which one is to answer. "
         "Change the listener of one of them, or publish under the same name."
     )
 

@@ -61,7 +61,8 @@ def examine(engine: Engine) -> Iterator[Finding]:
         return
     yield Finding("good", "The API key is valid.")
     yield from _temporal(health)
-    yield _deployer(health)
+    if "deployer" in health:  # an engine older than this command does not say
+        yield _deployer(health)
     yield from _messages(engine.get("accounting"), health)
     yield from _versions(engine.get("workflows")["workflows"], health["queues"])
     yield from _sources(engine.get("sources")["sources"])
@@ -130,7 +131,7 @@ def _messages(accounting: dict[str, Any], health: dict[str, Any]) -> Iterator[Fi
 
 
 def _versions(workflows: list[dict[str, Any]], queues: list[dict[str, Any]]) -> Iterator[Finding]:
-    builds = {queue["what"]: queue["builds"] for queue in queues}
+    builds = {queue["what"]: queue["builds"] for queue in queues if "builds" in queue}
     if not workflows:
         yield Finding("note", "Nothing is published yet. `runllm publish FILE` publishes a workflow.")
     for workflow in workflows:

@@ -75,7 +75,8 @@ def show(id: Number, json: AsJson = False, server: Server = DEFAULT_SERVER, api_
 
 def _one(session: dict[str, Any]) -> None:
     out = showing.console()
-    _print(out, f"session {session['id']} of {session['published_name']}, build {session['build_id'] or 'none yet'}")
+    build = f", build {session['build_id']}" if session["build_id"] else ""
+    _print(out, f"session {session['id']} of {session['published_name']}{build}")
     at_work = f", {session['handler']}" if session["handler"] else ""
     started, active = showing.when(session["started_at"]), showing.when(session["active_at"])
     _print(out, f"{session['phase'].replace('_', ' ')}{at_work}; started {started}, active {active}")
@@ -129,7 +130,7 @@ def _print(out: Console, text: str, style: str = "", indent: int = 0) -> None:
 @app.command()
 def tail(
     id: Annotated[
-        int | None, typer.Argument(metavar="[ID]", min=1, help="Follow only this session.", show_default=False)
+        int | None, typer.Argument(metavar="ID", min=1, help="Follow only this session.", show_default=False)
     ] = None,
     workflow: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this published workflow.")] = None,
     author: Annotated[

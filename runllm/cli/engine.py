@@ -129,12 +129,17 @@ def in_words() -> Iterator[None]:
 
 
 def end(text: str, code: int) -> NoReturn:
-    """Ends the command with a sentence on standard error; on a terminal, lines end between words."""
+    """Ends the command with a sentence on standard error."""
+    say(text)
+    raise typer.Exit(code) from None
+
+
+def say(text: str) -> None:
+    """Says on standard error what is wrong; on a terminal, lines end between words."""
     said = f"runllm: {text.rstrip('.')}."
     if sys.stderr.isatty():
         said = "\n".join(_lines(said, shutil.get_terminal_size().columns))
     typer.echo(said, err=True)
-    raise typer.Exit(code) from None
 
 
 def _lines(text: str, width: int) -> list[str]:
@@ -152,4 +157,4 @@ def known(look: Callable[[], dict[str, Any]], advice: str) -> dict[str, Any]:
         raise ServerError(f"{first}. {advice}") from None if rest else error
 
 
-__all__ = ["DEFAULT_SERVER", "ApiKey", "AsJson", "Engine", "Server", "end", "in_words", "known"]
+__all__ = ["DEFAULT_SERVER", "ApiKey", "AsJson", "Engine", "Server", "end", "in_words", "known", "say"]

@@ -154,9 +154,10 @@ def init(
         write_project(directory)
     typer.echo(f"{directory} has a workflow, its test and a page to answer from. Go on with:\n")
     typer.echo(f"  cd {directory}")
-    typer.echo("  runllm dev --no-example --docs docs    # the engine, in a terminal of its own")
-    typer.echo("  runllm publish support.py              # then ask at http://127.0.0.1:8080/demo")
     typer.echo("  pytest                                 # the tests, which need no engine")
+    typer.echo("  runllm dev --no-example --docs docs    # the engine, in its own terminal")
+    typer.echo("  runllm publish support.py              # from another; then ask at")
+    typer.echo("                                         # http://127.0.0.1:8080/demo")
 
 
 def write_project(directory: Path) -> None:

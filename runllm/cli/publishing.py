@@ -72,6 +72,11 @@ def _follow(engine: Engine, name: str, watch: bool, json: bool) -> None:
         showing.as_json(engine.get(f"workflows/{name}/deployment"))
 
 
+def _known(engine: Engine, name: str) -> dict[str, Any]:
+    """The published workflow; a name that nothing is published as is refused with what can be done at a terminal."""
+    return known(lambda: engine.get(f"workflows/{name}"), "`runllm workflows` lists those there are")
+
+
 def watch(name: Name, json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
     """Show each step of a deployment until it is live.
 
@@ -79,7 +84,9 @@ def watch(name: Name, json: AsJson = False, server: Server = DEFAULT_SERVER, api
     With --json standard output gets the deployment as it is at the end, and nothing else.
     """
     with in_words():
-        _follow(Engine.of(server, api_key), name, True, json)
+        engine = Engine.of(server, api_key)
+        _known(engine, name)
+        _follow(engine, name, True, json)
 
 
 def rollback(
@@ -98,6 +105,7 @@ def rollback(
     """
     with in_words():
         engine = Engine.of(server, api_key)
+        _known(engine, name)
         with _in_a_terminal(json):
             engine.client.rollback(name, build)
         _follow(engine, name, watch, json)
@@ -116,7 +124,7 @@ def workflows(
             answer = engine.get("workflows")
             showing.as_json(answer) if json else _list(answer["workflows"])
         else:
-            workflow = known(lambda: engine.get(f"workflows/{name}"), "`runllm workflows` lists those there are")
+            workflow = _known(engine, name)
             workflow["sessions"] = engine.get("sessions", workflow=name, limit=500)["sessions"]
             showing.as_json(workflow) if json else _one(workflow)
 
@@ -148,7 +156,8 @@ def _one(workflow: dict[str, Any]) -> None:
     for version in workflow["versions"]:
         build = version["build_id"]
         steps = " ".join(f"{_MARKS.get(step['state'], step['state'])} {step['step']}" for step in version["steps"])
-        sessions = sum(session["build_id"] == build for session in open_sessions)
+        # A session that has done nothing but answer has not told its build; it moves whenever the current one changes.
+        sessions = sum((session["build_id"] or workflow["current_build"]) == build for session in open_sessions)
         status = version["status"] + (", wanted" if version["wanted"] and version["status"] != "current" else "")
         showing.row(made, build, status, showing.when(version["created_at"]), sessions, steps)
     out.print(made)

@@ -11,7 +11,7 @@ from runllm.bridge.listeners import (
     ZendeskListener,
 )
 from runllm.bridge.triggers import AllMessages, Emoji, Mention
-from store.listening import first_overlap, overlap
+from store.listening import first_overlap, overlap, place_of
 
 TICKET, BUG = Emoji(shortcode="ticket"), Emoji(shortcode="bug")
 
@@ -83,3 +83,16 @@ def test_the_listener_that_overlaps_is_ours() -> None:
     assert first_overlap(ours, [_widget("c.example.com"), _widget("*.example.com")]) == ours[0]
     assert first_overlap(ours, [_widget("b.example.com")]) == ours[1]
     assert first_overlap(ours, []) is None
+
+
+@pytest.mark.parametrize(
+    ("listener", "words"),
+    [
+        (_widget("example.com"), "the widget of example.com"),
+        (_slack(SlackChannel(channel_id="C1"), SlackChannel(channel_id="C2")), "the Slack workspace T1 (in C1, C2)"),
+        (DiscordListener(guild_id="7"), "the Discord server 7"),
+        (AdminConsoleListener(agent_id=3), "the admin console of agent 3"),
+    ],
+)
+def test_a_place_is_told_in_words(listener: Listener, words: str) -> None:
+    assert place_of(listener) == words

@@ -253,7 +253,7 @@ async def test_two_workflows_that_claim_one_listener_are_refused_with_both_names
 
     failed = await here.until(other, "failed")
 
-    assert f"'{here.name}_b' and '{here.name}' both listen to WidgetListener(" in (failed.error or "")
+    assert f"'{here.name}_b' and '{here.name}' both listen to the widget of " in (failed.error or "")
 
 
 async def test_a_worker_that_is_killed_goes_on_where_it_was(here: Town) -> None:

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import linecache
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -123,9 +124,15 @@ async def _histories(question: Compare) -> AsyncIterator[tuple[str, WorkflowHist
     except (RuntimeError, OSError, RPCError) as error:
         address = connection.get("target_host")
         raise CannotRead(
-            f"Temporal at {address} does not give the histories ({error}). Start it, set TEMPORAL_ADDRESS, or name "
-            "saved histories with --history"
+            f"Temporal at {address} does not give the histories ({_reason(error)}). Start it, set TEMPORAL_ADDRESS, or "
+            "name saved histories with --history"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """What the system said, out of the many words around it when nothing can be reached."""
+    said = re.findall(r'message: "([^"]+)"', str(error))
+    return said[-1] if said else str(error)
 
 
 def _saved(file: Path) -> WorkflowHistory:

@@ -17,6 +17,7 @@ from runllm.bridge.listeners import Listener
 from runllm.cli.children import NotReady
 from runllm.errors import PublishError
 from store import published
+from store.listening import place_of
 from store.models import Version
 from worker.deployments.draining import who_stays
 from worker.deployments.environment import for_customer_code
@@ -130,8 +131,8 @@ class Rollout:
         if found is not None:
             other, listener = found
             raise StepFailed(
-                f"{name!r} and {other!r} both listen to {listener!r}, so nobody could say which one is to answer. "
-                "Change the listener of one of them."
+                f"{name!r} and {other!r} both listen to {place_of(listener)}, so nobody could say which one is to "
+                "answer. Change the listener of one of them."
             )
 
     async def _replayed(self, unpacked: Unpacked) -> str:

@@ -23,7 +23,7 @@ async def test_a_key_is_made_used_and_revoked(terminal: Terminal) -> None:
     number = next(row["id"] for row in (await terminal.json("keys", "list"))["keys"] if row["name"] == "ci")
     assert (await terminal.run("keys", "revoke", str(number))).stdout == f"Key {number}, ci, is revoked.\n"
     assert "does not know this API key" in await terminal.refused("keys", "list", "--api-key", key)
-    assert "revoked now" in " ".join((await terminal.run("keys", "list")).stdout.split())
+    assert "revoked" in (await terminal.run("keys", "list")).stdout
 
 
 async def test_ones_own_key_and_one_that_is_not_there_cannot_be_revoked(terminal: Terminal) -> None:

@@ -73,6 +73,31 @@ def test_the_script_for_the_shell_is_shown() -> None:
     assert "_RUNLLM_COMPLETE=complete_bash" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("publish",), "runllm: Missing argument 'file'. `runllm publish --help` shows how it is called.\n"),
+        (("publish", "x.py", "--wach"), "runllm: No such option: --wach"),
+        (("frob",), "runllm: No such command 'frob'"),
+        (("sessions", "show", "abc"), "runllm: Invalid value for 'ID'"),
+        (("sessions", "tail", "--author", "me"), "'me' is not one of 'assistant', 'user'"),
+    ],
+)
+def test_a_command_called_in_a_wrong_way_says_so_in_a_sentence(words: tuple[str, ...], said: str) -> None:
+    done = subprocess.run([RUNLLM, *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.startswith("runllm: ")
+    assert done.stderr.endswith("--help` shows how it is called.\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_group_without_a_command_shows_what_there_is() -> None:
+    done = subprocess.run([RUNLLM, "sessions"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "Follow new messages" in done.stderr
+
+
 def test_an_error_on_a_terminal_is_broken_between_words_and_an_address_stays_whole() -> None:
     address = "http://localhost:8080/" + "x" * 70
     lines = engine._lines(f"runllm: There is no API key anywhere, and so this cannot work; look at {address}.", 60)
