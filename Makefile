@@ -15,6 +15,8 @@ PYTEST := $(BIN)/python -m pytest
 AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # The platforms' specifications and the proxy that reads them. They are no part of this project.
 SPECS ?= ../shared
+# A program that brings Docker Compose to a machine without it: `up PORTS`, `run COMMAND`, `down`.
+COMPOSE_ENGINE ?= $(abspath $(wildcard $(SPECS)/tools/compose-engine))
 # A selection that matches nothing is not a failure here: pytest answers 5 for it.
 OR_NONE := || [ $$? -eq 5 ]
 COMPILE := $(BIN)/uv pip compile --quiet pyproject.toml --group build --universal --python-version 3.11 \
@@ -95,7 +97,7 @@ test-faults: install-dev ## kill each process twenty times in the middle of turn
 
 .PHONY: compose-test
 compose-test: install-dev ## build the containers, talk, restart each of them, and count (needs Docker Compose)
-	$(PYTEST) tests/compose --also compose -rs --capture=no $(OR_NONE)
+	COMPOSE_ENGINE="$(COMPOSE_ENGINE)" $(PYTEST) tests/compose --also compose -rs --capture=no $(OR_NONE)
 
 .PHONY: contract
 contract: install-dev ## have the official specifications in ../shared judge the adapters' traffic
