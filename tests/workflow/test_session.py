@@ -11,6 +11,8 @@ from runllm import operations as ops
 from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig
 from runllm.bridge.triggers import Mention
 from tests.workflow.desk import Talk, eventually, open_desk, published
+from worker.session.hosting import STALL_SECONDS, prepare, session_worker
+from worker.session.watchdog import LIMIT_SECONDS
 
 pytestmark = [pytest.mark.workflow, pytest.mark.timeout(90)]
 
@@ -251,6 +253,16 @@ async def test_a_mistake_is_recorded_and_the_session_goes_on(client: Client, mis
             assert word in desk.lines[0][1]
         outcomes = await _settled(talk, 2)
         assert {outcome for outcome, _ in outcomes.values()} == {"handled"}
+
+
+async def test_a_task_may_take_longer_than_the_watchdog_needs_on_a_busy_machine(client: Client) -> None:
+    """Read from the worker: how long a loop takes to use up its second is the machine's affair."""
+    desk = published("front", "breaks")
+    prepare(desk)
+    worker = session_worker(client, desk, versioned=False)
+    assert worker._workflow_worker is not None
+    assert worker._workflow_worker._deadlock_timeout_seconds == STALL_SECONDS
+    assert 4 * LIMIT_SECONDS < STALL_SECONDS < 10
 
 
 async def test_a_model_that_is_down_is_an_error_the_handler_can_see(client: Client) -> None:

@@ -13,11 +13,18 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, Worker, WorkerDeploymentConfig
 
 from gateways.wire import workflow_queue
-from worker.session import guard, steps
+from worker.session import guard, steps, watchdog
 from worker.session.handlers import PinnedExecutor
 from worker.session.published import Published, handlers_of, serve, withdraw
 from worker.session.sandbox import runner
 from worker.session.workflow import Session
+
+STALL_SECONDS = 8
+"""Time of day after which Temporal gives up on a task, below the ten seconds that its server waits for one.
+
+The SDK's two are too few where the watchdog judges by processor time: on a busy machine a handler that loops for ever
+has not used its second by then, and one that is merely waiting for its turn would be failed.
+"""
 
 __all__ = ["Published", "check_import", "prepare", "session_replayer", "session_worker"]
 
@@ -49,7 +56,7 @@ def session_worker(client: Client, published: Published, *, versioned: bool = Tr
         )
     # A killed host leaves its sessions' next tasks on a queue of its own: another host gets them after this time.
     options.setdefault("sticky_queue_schedule_to_start_timeout", timedelta(seconds=3))
-    return Worker(
+    worker = Worker(
         client,
         task_queue=workflow_queue(published.name),
         workflows=[Session],
@@ -59,6 +66,9 @@ def session_worker(client: Client, published: Published, *, versioned: bool = Tr
         workflow_task_executor=PinnedExecutor(),
         **options,
     )
+    if watchdog.IS_AVAILABLE and worker._workflow_worker is not None:
+        worker._workflow_worker._deadlock_timeout_seconds = STALL_SECONDS
+    return worker
 
 
 def session_replayer(published: Published) -> Replayer:

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LIMIT_SECONDS = 1.0
-"""Processor seconds between two calls of the agent. Temporal's own limit is 2 s of time of day."""
+"""Processor seconds between two calls of the agent. Temporal's own limit is `hosting.STALL_SECONDS` of time of day."""
 
 _INTERVAL = 0.1
 
-_IS_AVAILABLE = hasattr(time, "pthread_getcpuclockid")
+IS_AVAILABLE = hasattr(time, "pthread_getcpuclockid")
 """Not on macOS, where Temporal's own limit is the only one."""
 
 
@@ -46,7 +46,7 @@ _watcher: threading.Thread | None = None
 @contextmanager
 def handler_runs() -> Iterator[None]:
     """Wraps every switch into a handler."""
-    if not _IS_AVAILABLE:
+    if not IS_AVAILABLE:
         yield
         return
     _ensure_watcher()
