@@ -50,6 +50,10 @@ def place_of(listener: Listener) -> str:
             return f"the Discord server {listener.guild_id}{_in_channels(listener)}"
         case AdminConsoleListener():
             return f"the admin console of agent {listener.agent_id}"
+        case ZendeskListener():
+            return f"the Zendesk tickets of {listener.subdomain}" + (
+                f" ({', '.join(listener.tags)})" if listener.tags else ""
+            )
 
 
 def _in_channels(listener: SlackListener | DiscordListener) -> str:

@@ -92,6 +92,7 @@ def test_the_listener_that_overlaps_is_ours() -> None:
         (_slack(SlackChannel(channel_id="C1"), SlackChannel(channel_id="C2")), "the Slack workspace T1 (in C1, C2)"),
         (DiscordListener(guild_id="7"), "the Discord server 7"),
         (AdminConsoleListener(agent_id=3), "the admin console of agent 3"),
+        (ZendeskListener(subdomain="acme", tags=["vip", "beta"]), "the Zendesk tickets of acme (vip, beta)"),
     ],
 )
 def test_a_place_is_told_in_words(listener: Listener, words: str) -> None:
