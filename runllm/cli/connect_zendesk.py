@@ -26,7 +26,9 @@ def command(
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
-    """Connect a Zendesk account: tries the credentials, and makes the webhook and the trigger that report comments.
+    """Connect a Zendesk account, or put right what was changed there.
+
+    Tries the credentials, and makes the webhook and the trigger that report comments.
 
     Give it an address with an API token, or an OAuth token. Tokens are better in the environment than on the command
     line, where other users of the machine see them. Repeated, it puts right what was changed in Zendesk.

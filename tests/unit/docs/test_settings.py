@@ -20,3 +20,14 @@ def test_every_setting_is_documented() -> None:
 
 def test_no_setting_is_documented_that_nothing_reads() -> None:
     assert set() == DOCUMENTED - READ
+
+
+def test_what_a_container_can_be_told_is_in_the_example_of_its_settings() -> None:
+    """Add a line to `.env.example` with the default, and what it is for."""
+    of_processes, clients, _ = PAGE.partition("## Clients and the command line")
+    assert clients
+    example = set(re.findall(r"^#(RUNLLM_[A-Z0-9_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.M))
+    given_by_the_compose_file = {"RUNLLM_HOME", "RUNLLM_HOST", "RUNLLM_GATEWAY_URL"}
+    wanted = set(re.findall(r"`(RUNLLM_[A-Z0-9_]+)`", of_processes)) - given_by_the_compose_file
+    assert "RUNLLM_MODEL" in wanted
+    assert wanted - example == set()
