@@ -1,5 +1,6 @@
 """The commands of `runllm`, one module each."""
 
+import inspect
 from collections.abc import Iterator
 
 import typer
@@ -61,5 +62,12 @@ def _commands(of: typer.Typer) -> Iterator[typer.models.CommandInfo]:
             yield from _commands(group.typer_instance)
 
 
+def _in_full(command: typer.models.CommandInfo) -> str:
+    """The first sentence of a command's help: lists break it into lines, where they would cut what they find."""
+    text = inspect.getdoc(command.callback) if command.callback else command.help
+    return " ".join((text or "").partition("\n\n")[0].split()).partition(". ")[0].rstrip(".") + "."
+
+
 for command in _commands(app):
     command.epilog = EXIT_CODES
+    command.short_help = command.short_help or _in_full(command)
