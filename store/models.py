@@ -207,7 +207,7 @@ class Posting(Row):
     session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
     chat_id: Mapped[int] = mapped_column(ForeignKey("messages.id"), index=True)
     surface_key: Mapped[str] = mapped_column(String(300))
-    remote_id: Mapped[str] = mapped_column(String(200))
+    remote_id: Mapped[str] = mapped_column(String(200), index=True)
     """The platform's identifier; the client's message id, or the effect key, on our own surfaces."""
     effect_key: Mapped[str | None] = mapped_column(String(64), unique=True)
     seq: Mapped[int]
