@@ -39,6 +39,7 @@ _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 _STAMP = re.compile(r"[0-9]{1,15}", re.ASCII)
 _WINDOW = 300
 _LONGEST_PAUSE = 60.0
+_LOOK_AFTER_TOKENS = 600.0
 
 
 def attach(app: web.Application, deps: Services) -> None:
@@ -149,6 +150,7 @@ def _beside(
             known = await _is_connected(workspaces, slack.bot_token.get_secret_value())
             reception.is_connecting = not known
             jobs.append(asyncio.create_task(_connect_own(deps, workspaces, reception), name="connect Slack"))
+        jobs.append(asyncio.create_task(_keep_fresh(workspaces), name="renew Slack's tokens"))
         if slack.app_token is not None and bolt is not None:
             jobs.append(asyncio.create_task(_listen(deps, bolt), name="Slack's Socket Mode"))
         yield
@@ -185,6 +187,17 @@ async def _connect_own(deps: Services, workspaces: Workspaces, reception: Recept
             )
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def _keep_fresh(workspaces: Workspaces) -> None:
+    """Renews tokens also of workspaces where nothing happens: one that ends unused may be past renewing."""
+    while True:
+        try:
+            for connected in await workspaces.all():
+                await workspaces.fresh(connected)
+        except Exception as error:
+            log.warning("a token of Slack is not renewed yet: %s", error)
+        await asyncio.sleep(_LOOK_AFTER_TOKENS)
 
 
 async def _listen(deps: Services, bolt: AsyncApp) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -104,6 +105,18 @@ async def test_the_token_in_the_environment_connects_its_workspace_at_the_start(
         row = await installations.get(db, "slack", "T1")
     assert row is not None
     assert row.name == "Acme"
+
+
+async def test_a_token_is_renewed_where_nothing_happens(
+    settings: GatewaySettings, store: Store, temporal: FakeTemporal, slack: FakeSlack, slack_settings: SlackSettings
+) -> None:
+    slack.refreshes["xoxe-1"] = "T1"
+    soon = {"refresh_token": SecretStr("xoxe-1"), "expires_at": time.time() + 600}
+    workspaces = await connect(store, slack_settings, **soon)
+    async with serving(settings, store, temporal, slack, slack_settings), asyncio.timeout(10):
+        while (await workspaces.all())[0].credentials.lives_for() < 40_000:  # noqa: ASYNC110 - a job beside does it
+            await asyncio.sleep(0.02)
+    assert [method for method, _ in slack.calls].count("oauth.v2.access") == 1
 
 
 async def test_socket_mode_takes_events_and_clicks_without_an_address(

@@ -444,6 +444,18 @@ async def test_a_click_on_a_button_of_another_conversation_answers_nothing(place
     assert [told for told in place.turns if told.kind == "button"] == []
 
 
+async def test_a_click_on_a_message_for_one_person_is_shown_in_its_place(place: Place) -> None:
+    _, ts = await asked(place)
+    message = next(one for one in place.slack.messages("C1") if one["ts"] == ts)
+    place.slack.messages("C1").remove(message)
+    place.slack.ephemerals.append(message)
+    await place.slack.click("C1", ts, "U1", "Resolved")
+    await place.quiet()
+    [shown] = place.slack.replaced
+    assert (shown["replace_original"], "*Resolved* · <@U1>" in shown["text"]) == (True, True)
+    assert [told.button_id for told in place.turns if told.kind == "button"] == ["yes"]
+
+
 async def test_an_opinion_is_recorded_once_and_thanked_for(place: Place) -> None:
     row, ts = await asked(place)
     message = next(one for one in place.slack.messages("C1") if one["ts"] == ts)
