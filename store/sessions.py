@@ -76,6 +76,18 @@ async def bound(db: AsyncSession, surface_keys: Sequence[str]) -> set[str]:
     return found
 
 
+async def still_open(db: AsyncSession, prefix: str, limit: int) -> list[str]:
+    """Keys with that beginning of surfaces whose sessions are not closed, the most active ones first."""
+    query = (
+        select(SurfaceBinding.surface_key)
+        .join(Session, Session.id == SurfaceBinding.session_id)
+        .where(SurfaceBinding.surface_key.startswith(prefix, autoescape=True), Session.phase != "closed")
+        .order_by(Session.active_at.desc(), SurfaceBinding.surface_key)
+        .limit(limit)
+    )
+    return list(await db.scalars(query))
+
+
 async def surfaces_of(db: AsyncSession, session_id: int) -> list[ChatSurface]:
     """All surfaces of a session, the one it began on first."""
     query = (

@@ -145,8 +145,18 @@ class Account:
             people |= {int(user["id"]): user for user in page.get("users", [])}
             following = (page.get("links") or {}).get("next")
             if not (page.get("meta") or {}).get("has_more") or not following:
-                return audits, people
+                return audits, people | await self._people(_authors(audits) - set(people))
             page = await self.get(following)
+
+    async def _people(self, ids: set[int]) -> dict[int, dict[str, Any]]:
+        """Users that did not come along. Who is of the team decides what a comment may do: nobody stays unknown."""
+        people: dict[int, dict[str, Any]] = {}
+        wanted = sorted(ids)
+        for start in range(0, len(wanted), 100):
+            some = ",".join(map(str, wanted[start : start + 100]))
+            found = await self.get("users/show_many.json", ids=some)
+            people |= {int(user["id"]): user for user in found["users"]}
+        return people
 
     async def comments(self, id: str | int) -> list[dict[str, Any]]:
         """All comments of a ticket, oldest first."""
@@ -301,6 +311,12 @@ class _Wire(HTTPAdapter):
                     if len(content) > LARGEST_FILE:
                         raise Rejected(f"The file is larger than {LARGEST_FILE // 1024 // 1024} MB.")
                 return content
+
+
+def _authors(audits: list[dict[str, Any]]) -> set[int]:
+    """Who wrote the comments."""
+    events = (event for audit in audits for event in audit["events"])
+    return {int(event["author_id"]) for event in events if int(event.get("author_id") or 0) > 0}
 
 
 def _plain(found: BaseObject) -> dict[str, Any]:

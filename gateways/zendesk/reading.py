@@ -47,7 +47,8 @@ class Reader:
                 is_listened_to = listens(await routes_of(db), account.subdomain)
             found = await account.ticket(ticket_id)
             is_own = _is_own(account, found)
-            if session is None and not is_listened_to and not is_own:
+            is_ours = session is not None or is_listened_to or is_own
+            if not is_ours or self.has_read(key, str(found["updated_at"])):
                 return 0
             taken = await self._take_new(account, found, key, is_bound=session is not None, is_own=is_own)
             self._remember(key, str(found["updated_at"]))

@@ -121,8 +121,9 @@ def _who(me: Mapping[str, Any]) -> list[Finding]:
         found.append(
             Finding(
                 verdict="bad",
-                text=f"{who} is no administrator, so Zendesk lets the engine make no webhook and see no export: it can "
-                "write on tickets, and does not hear of comments. Connect it with an administrator's token.",
+                text=f"{who} is no administrator, so Zendesk lets the engine make no webhook and see no export. It "
+                "hears of comments by looking at its open tickets once a minute, and no ticket starts a conversation. "
+                "Connect it with an administrator's token.",
             )
         )
     return found

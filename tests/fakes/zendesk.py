@@ -108,6 +108,7 @@ class ZendeskAccount:
     export_page: int = 1000
     skew: timedelta = timedelta()
     bot_role: str = "admin"
+    sideloads: bool = True
     rate: int = 700
     rate_left: int = 600
 
@@ -715,6 +716,14 @@ def _make_user(account: ZendeskAccount, asked: _Asked) -> web.Response:
     return _ok({"user": account.users[id]}, 201)
 
 
+def _show_users(account: ZendeskAccount, asked: _Asked) -> web.Response:
+    ids = [int(id) for id in asked.query.get("ids", "").split(",") if id]
+    if not 0 < len(ids) <= 100:
+        raise _RefusedError(400, {"error": "TooManyValues", "description": "ids: between 1 and 100"})
+    found = [account.users[id] for id in ids if id in account.users]
+    return _ok({"users": found, "count": len(found), "next_page": None, "previous_page": None})
+
+
 def _create_ticket(account: ZendeskAccount, asked: _Asked) -> web.Response:
     key = asked.request.headers.get("Idempotency-Key")
     same = hashlib.sha256(asked.raw).hexdigest()
@@ -799,7 +808,7 @@ def _paged(account: ZendeskAccount, asked: _Asked, name: str, items: list[Any]) 
 def _list_audits(account: ZendeskAccount, asked: _Asked) -> web.Response:
     ticket = _ticket(account, asked.parts[0])
     page = _paged(account, asked, "audits", account.audits[ticket["id"]])
-    if "users" in asked.query.get("include", ""):
+    if account.sideloads and "users" in asked.query.get("include", ""):
         people = {audit["author_id"] for audit in page["audits"]}
         people |= {e["author_id"] for audit in page["audits"] for e in audit["events"] if "author_id" in e}
         page["users"] = [account.users[id] for id in sorted(people)]
@@ -972,6 +981,7 @@ def _delete_trigger(account: ZendeskAccount, asked: _Asked) -> web.Response:
 _ROUTES: list[tuple[str, str, Callable[[ZendeskAccount, _Asked], web.Response]]] = [
     ("GET", r"users/me\.json", _me),
     ("POST", r"users/create_or_update\.json", _make_user),
+    ("GET", r"users/show_many\.json", _show_users),
     ("POST", r"tickets\.json", _create_ticket),
     ("GET", r"tickets\.json", _list_tickets),
     ("GET", r"tickets/(\d+)\.json", lambda account, asked: _ok({"ticket": _ticket(account, asked.parts[0])})),

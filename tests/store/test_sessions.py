@@ -118,3 +118,18 @@ async def test_a_retried_report_adds_no_line_twice(db: AsyncSession) -> None:
         ("print", "", "three\ufffd"),
     ]
     assert [row.text for row in await sessions.log_of(db, session.id, limit=1)] == ["three\ufffd"]
+
+
+async def test_surfaces_are_found_by_their_keys_and_open_ones_by_the_beginning(db: AsyncSession) -> None:
+    one, other = await new_session(db, "one"), await new_session(db, "other")
+    for session, ts in ((one, "1.1"), (other, "2.2"), (other, "3.3")):
+        await sessions.bind(db, session.id, slack_thread(ts))
+    keys = [surface_key(slack_thread(ts)) for ts in ("1.1", "2.2", "3.3", "4.4")]
+    assert await sessions.bound(db, keys) == set(keys[:3])
+    await sessions.update(db, one.id, phase="listening")
+    prefix = keys[0].removesuffix("1.1")
+    assert await sessions.still_open(db, prefix, 10) == [keys[0], keys[1], keys[2]]
+    assert await sessions.still_open(db, prefix, 1) == [keys[0]]
+    await sessions.update(db, other.id, phase="closed")
+    assert await sessions.still_open(db, prefix, 10) == [keys[0]]
+    assert await sessions.still_open(db, "slack:_", 10) == []

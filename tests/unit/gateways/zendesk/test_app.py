@@ -145,6 +145,18 @@ async def test_comments_come_in_with_their_authors_and_for_whom_they_are(desk: D
     assert [delivery.status for delivery in desk.zendesk.deliveries[-2:]] == [204, 204]
 
 
+async def test_authors_that_zendesk_does_not_send_along_are_asked_for(desk: Desk) -> None:
+    ticket = await desk.ticket_of_a_session()
+    desk.acme.sideloads = False
+    desk.acme.agent("bob@acme.example", "Bob")
+    desk.acme.say(ticket, "bob@acme.example", "Unplug it")
+    await desk.settled()
+    assert await desk.said(ticket) == [("It smokes.", "Ada"), ("Unplug it", "Bob")]
+    async with desk.store.read() as db:
+        staff = [row.is_from_staff for row in await db.scalars(select(Message).order_by(Message.id))]
+    assert staff == [False, True]
+
+
 async def test_a_comment_that_comes_five_times_is_one_turn(desk: Desk) -> None:
     ticket = await desk.ticket_of_a_session()
     desk.zendesk.webhooks = "twice"
@@ -405,6 +417,28 @@ async def test_an_account_that_wants_fewer_calls_is_left_alone_and_the_others_ar
         await sweeper.sweep()
     assert desk.zendesk.count("GET", "/incremental") == 1
     assert "no sweep of acme for 120 s" in caplog.text
+
+
+async def test_without_an_administrators_token_open_tickets_are_looked_at(desk: Desk) -> None:
+    quiet, busy = await desk.ticket_of_a_session(), await desk.ticket_of_a_session()
+    closed, foreign = await desk.ticket_of_a_session(), desk.acme.open("ada@example.com", "x", "nobody's")
+    desk.zendesk.webhooks = "drop"
+    for ticket in (busy, closed):
+        desk.acme.say(ticket, "ada@example.com", "Hello?")
+    desk.acme.users[desk.acme.bot_id]["role"] = "agent"
+    async with desk.store.begin() as db:
+        session = await sessions.bound_session(db, surface_key(surface(closed)))
+        assert session is not None
+        await sessions.update(db, session.id, phase="closed")
+    desk.acme.age(timedelta(minutes=2))
+    sweeper = desk.sweeper()
+    await sweeper.sweep()
+    assert [text for text, _ in await desk.said(busy)][1:] == ["Hello?"]
+    assert (await desk.said(closed), await desk.said(foreign)) == ([], [])
+    desk.zendesk.calls.clear()
+    await sweeper.sweep()
+    asked = [call.path.rpartition("/v2/")[2] for call in desk.zendesk.calls]
+    assert sorted(asked) == sorted(["incremental/tickets.json", f"tickets/{quiet}.json", f"tickets/{busy}.json"])
 
 
 async def test_a_clock_that_is_ahead_of_zendesks_only_delays_a_sweep(desk: Desk) -> None:

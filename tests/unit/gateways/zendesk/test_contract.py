@@ -95,6 +95,8 @@ async def test_reading_tickets_and_what_has_changed(acme: ZendeskAccount, url: s
         acme.say(ticket, "ada@example.com", f"comment {number}", public=number % 2 == 0)
     audits, people = await account.audits(ticket)
     assert (len(audits), [person["name"] for person in people.values()]) == (121, ["Ada"])
+    acme.sideloads = False
+    assert list((await account.audits(ticket))[1].values()) == list(people.values())
     assert len(await account.comments(ticket)) == 121
     acme.age(timedelta(minutes=5))
     page = await account.changed_tickets(1)
