@@ -48,6 +48,8 @@ async def _post_part(store: Store, effect: Effect, to: ChatSurface, index: int, 
     try:
         remote_id = await send(part, index)
     except _TOOK_NOTHING as error:
+        if earlier and isinstance(error, RateLimited):
+            raise  # what became of the attempt before is as unknown as it was
         async with store.begin() as db:
             await effects.fail(db, key, type(error).__name__)
         raise

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gateways.adapter import Effect
 from gateways.wire import Call
 from runllm.bridge.surfaces import ChatSurface, surface_key
+from runllm.errors import RateLimited
 from runllm.operations import Frozen
 from store import effects, inbox
 from store.engine import Store
@@ -90,11 +91,14 @@ async def close_entry(
 async def trying(store: Store, entry: Entry) -> AsyncIterator[None]:
     """Around the call of a platform: an error that proves that nothing happened is written down.
 
-    After any other error the effect stays started, and the next attempt looks for it before it sends.
+    After any other error the effect stays started, and the next attempt looks for it before it sends. So it does where
+    this attempt was only told to come back later: what became of an earlier one is as unknown as before.
     """
     try:
         yield
     except TOOK_NOTHING as error:
+        if entry.effect.earlier and isinstance(error, RateLimited):
+            raise
         async with store.begin() as db:
             await effects.fail(db, entry.effect.key, f"{type(error).__name__}: {error}")
         raise

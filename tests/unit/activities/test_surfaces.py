@@ -195,6 +195,20 @@ async def test_what_became_of_earlier_events_arrives_with_the_call(case: Case, s
         assert await inbox.count_unaccounted(db) == 0
 
 
+async def test_told_to_come_back_later_a_retry_still_looks_for_what_an_earlier_one_left(
+    case: Case, surfaces: SurfaceActivities
+) -> None:
+    call = case.call(PostMessage(to=case.slack, message=MessageRef(text="once")))
+    case.platform.after = once(Killed())
+    with pytest.raises(Killed):
+        await surfaces.post_message(call)
+    case.platform.before = once(RateLimited("slow down", 3))
+    with pytest.raises(RateLimited):
+        await surfaces.post_message(call)
+    await surfaces.post_message(call)  # the platform refuses a second one that does not look
+    assert case.platform.texts == ["once"]
+
+
 async def test_a_ticket_tells_the_conversation(case: Case, surfaces: SurfaceActivities) -> None:
     await case.said("My invoice\nis wrong", name="Ann")
     await case.said("Which one?", author=MessageType.ASSISTANT)

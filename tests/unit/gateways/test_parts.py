@@ -71,3 +71,21 @@ async def test_a_message_of_one_part_has_no_further_rows(store: Store, effect: E
 
     assert await post_parts(store, effect, THREAD, 1, send) == ["m"]
     assert await parts_of(store, effect.key) == []
+
+
+async def test_a_part_that_is_told_to_come_back_later_is_still_looked_for(store: Store, effect: Effect) -> None:
+    seen: list[bool] = []
+
+    async def send(part: Effect, index: int) -> str:
+        if index == 0:
+            return "m0"
+        seen.append(part.earlier)
+        if len(seen) < 3:
+            raise (ConnectionError, RateLimited)[len(seen) - 1]("not now")
+        return "m1"
+
+    for error in (ConnectionError, RateLimited):
+        with pytest.raises(error):
+            await post_parts(store, effect, THREAD, 2, send)
+    assert await post_parts(store, effect, THREAD, 2, send) == ["m0", "m1"]
+    assert seen == [False, True, True]
