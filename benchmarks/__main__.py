@@ -22,6 +22,7 @@ PARTS = {
     "replay": "benchmarks.replaying",
     "publish": "benchmarks.publishing",
     "growth": "benchmarks.growth",
+    "first-token": "benchmarks.first_token",
 }
 
 

@@ -16,7 +16,7 @@ from runllm.bridge.messages import AnswerCategory, Source, UserChatMessage
 from runllm.bridge.surfaces import AnySurface
 from runllm.bridge.triggers import AnyTrigger, Happening
 from runllm.bundle import Bundle
-from runllm.operations import Frozen
+from runllm.operations import Frozen, ToolCall
 
 ENGINE_ABI = "2"
 """Changes whenever session code changes in a way that old histories would notice: it is part of every build id."""
@@ -290,6 +290,44 @@ class UpgradeAdvice(Frozen):
     yes: bool
     build_id: str = ""
     reason: str = ""
+
+
+class ToolsDue(Frozen):
+    """What a turn of a chat gives where the model wants tools before it answers.
+
+    Attributes:
+        chat: Names the chat: the key of its effect.
+        turn: The turn that wants them, counted from 0.
+        calls: The calls; those of the engine's own tools come without arguments, which the record has.
+    """
+
+    chat: str
+    turn: int
+    calls: list[ToolCall]
+
+
+class UseTool(Frozen):
+    """Use one of the engine's own tools: activity `answers.chat_tool`. The record has the call, and gets the result."""
+
+    chat: str
+    turn: int
+    call_id: str
+
+
+class ToolOutput(Frozen):
+    """What a tool of the customer's gave on the session host."""
+
+    call_id: str
+    text: str
+    is_error: bool = False
+
+
+class ContinueChat(Frozen):
+    """The next turn of a chat, with what the customer's tools gave: activity `answers.chat_turn`."""
+
+    chat: str
+    turn: int
+    outputs: list[ToolOutput] = []
 
 
 class HandlerManifest(Frozen):

@@ -69,6 +69,7 @@ from runllm.errors import (
     Unavailable,
     UsageError,
 )
+from runllm.tools import ToolWrapper, tool
 from runllm.version import VERSION
 
 __version__ = VERSION
@@ -118,6 +119,7 @@ __all__ = [
     "TaskWrapper",
     "TicketComment",
     "TicketStatus",
+    "ToolWrapper",
     "Trigger",
     "TriggerType",
     "Unavailable",
@@ -130,4 +132,5 @@ __all__ = [
     "__version__",
     "entrypoint",
     "task",
+    "tool",
 ]

@@ -22,6 +22,7 @@ from runllm.categories import examples_in, plain
 from runllm.decorators import TaskWrapper
 from runllm.errors import SurfaceError, UsageError
 from runllm.operations import Runtime
+from runllm.tools import ToolWrapper
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,11 +48,11 @@ class Agent:
             target: The conversation; somebody must have written its `new_message`.
 
         Returns:
-            The answer, with its `category` and `sources`.
+            The answer, with its `category` and `sources`. Where no model answers, it says that a person will look at
+            the question, and its category is `UNANSWERED`.
 
         Raises:
             UsageError: Nobody wrote a message in this event.
-            ModelError: The model could not answer, after five attempts.
 
         Example:
             ```python
@@ -64,18 +65,27 @@ class Agent:
         question = check.question("answer", target)
         return self._runtime.perform(ops.Answer(question=question))
 
-    def chat(self, conversation: Conversation) -> AssistantChatMessage:
-        """Answers with several rounds of searching and reasoning. Nothing is sent.
+    def chat(
+        self,
+        conversation: Conversation,
+        *,
+        tools: List[ToolWrapper] | None = None,  # noqa: UP006
+    ) -> AssistantChatMessage:
+        """Answers with several rounds of searching, reading and using tools. Nothing is sent.
+
+        Each turn of the model and each use of a tool is remembered, so none is repeated when a process is killed.
 
         Args:
             conversation: The conversation; somebody must have written its `new_message`.
+            tools: The functions marked with `@tool` that the model may use; all in the workflow's files where it is
+                None.
 
         Returns:
-            The answer, with its `category` and `sources`.
+            The answer, with its `category` and `sources`. Where no model answers, it says that a person will look at
+            the question, and its category is `UNANSWERED`.
 
         Raises:
-            UsageError: Nobody wrote a message in this event.
-            ModelError: The model could not answer, after five attempts.
+            UsageError: Nobody wrote a message in this event, or something in `tools` is no tool.
 
         Example:
             ```python
@@ -83,8 +93,9 @@ class Agent:
             ```
         """
         check.conversation("chat", conversation, self._event.conversation)
+        check.tools("chat", tools)
         question = check.question("chat", conversation)
-        return self._runtime.perform(ops.Chat(question=question))
+        return self._runtime.chat(question, None if tools is None else list(tools))
 
     def stream_answer(self, convo: Conversation) -> AssistantChatMessage:
         """Answers the last question where it was asked, while the answer is being made.
@@ -93,11 +104,11 @@ class Agent:
             convo: A conversation on a chat widget or in the admin console.
 
         Returns:
-            The answer, which has been sent already.
+            The answer, which has been sent already. Where no model answers, it says that a person will look at the
+            question, and its category is `UNANSWERED`.
 
         Raises:
             UsageError: The surface cannot stream, or nobody wrote a message in this event.
-            ModelError: The model could not answer, after five attempts.
 
         Example:
             ```python

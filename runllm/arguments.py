@@ -13,6 +13,7 @@ from runllm.decorators import EntrypointWrapper, TaskWrapper
 from runllm.errors import UsageError
 from runllm.operations import MessageRef
 from runllm.parameters import check_bindable
+from runllm.tools import ToolWrapper
 
 STATUSES = ("new", "open", "pending", "on-hold", "solved", "closed")
 """What the status of a Zendesk ticket can be."""
@@ -237,6 +238,17 @@ def listening(on: object, handler: object, triggers: object, timeout: object, on
     if triggers is not None:
         _one_trigger_each(on, triggers)
     return patience("listen(timeout=...)", timeout)
+
+
+def tools(method: str, values: object) -> None:
+    """Refuses anything but None or a list of functions marked with `@tool`, each name once."""
+    if values is None:
+        return
+    if not isinstance(values, list | tuple) or not all(isinstance(value, ToolWrapper) for value in values):
+        raise UsageError(f"agent.{method}(tools=...) takes a list of functions marked with @tool(), and not {values!r}")
+    names = [value.name for value in values]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"agent.{method}(tools=...) has two tools called {twice[0]!r}. Pass @tool(name=...) to one")
 
 
 def step(function: object, agent: object) -> None:

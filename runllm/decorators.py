@@ -71,7 +71,7 @@ class EntrypointWrapper(_Wrapper):
         self.listeners = list(listeners)
 
 
-def _needs_parentheses(usage: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def needs_parentheses(usage: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Makes `@task` without parentheses, and other wrong arguments, an error that says how to write it."""
 
     def decorate(decorator: Callable[P, R]) -> Callable[P, R]:
@@ -88,7 +88,7 @@ def _needs_parentheses(usage: str) -> Callable[[Callable[P, R]], Callable[P, R]]
     return decorate
 
 
-@_needs_parentheses('@entrypoint(listeners=[WidgetListener(domain="example.com")])')
+@needs_parentheses('@entrypoint(listeners=[WidgetListener(domain="example.com")])')
 def entrypoint(
     *,
     listeners: List[Listener],  # noqa: UP006
@@ -123,7 +123,7 @@ def entrypoint(
     return decorate
 
 
-@_needs_parentheses("@task()")
+@needs_parentheses("@task()")
 def task(*, name: str | None = None) -> Callable[[TaskFunction], TaskWrapper]:
     """Marks a function that a conversation can move on to with `Agent.listen`.
 

@@ -17,6 +17,7 @@ from runllm.bridge.triggers import Trigger
 
 if TYPE_CHECKING:
     from runllm.decorators import TaskWrapper
+    from runllm.tools import ToolWrapper
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -55,6 +56,26 @@ class Operation(Frozen, Generic[R]):
     name: ClassVar[str]
 
 
+class ToolSpec(Frozen):
+    """A tool as a model is told of it.
+
+    Attributes:
+        parameters: What it takes, as a JSON schema of an object.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ToolCall(Frozen):
+    """A tool that a model wants to use; `id` tells two calls of one turn apart."""
+
+    id: str = ""
+    name: str
+    arguments: dict[str, Any] = {}
+
+
 class Answer(Operation[AssistantChatMessage]):
     """Answer a question from the knowledge base; nothing is sent."""
 
@@ -67,6 +88,7 @@ class Chat(Operation[AssistantChatMessage]):
 
     name = "answers.chat"
     question: MessageRef
+    tools: list[ToolSpec] = []
 
 
 class StreamAnswer(Operation[AssistantChatMessage]):
@@ -217,6 +239,10 @@ class Runtime(Protocol):
             SurfaceError: The platform did not take it.
             ModelError: The model could not answer.
         """
+        ...
+
+    def chat(self, question: MessageRef, tools: "list[ToolWrapper] | None") -> AssistantChatMessage:
+        """Answers with several rounds of searching and of using tools; all of the workflow's where `tools` is None."""
         ...
 
     def post_and_wait(

@@ -6,7 +6,19 @@ Times are timezone-aware UTC. JSON columns hold pydantic models dumped in JSON m
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Integer, LargeBinary, MetaData, String, UniqueConstraint, false, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -466,6 +478,80 @@ class LearnedFact(Row):
     decided_by: Mapped[str | None] = mapped_column(Cut(200))
     decided_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ChatRow(Row):
+    """A chat under way: what was asked, and with which tools. `key` is its effect's."""
+
+    __tablename__ = "chats"
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
+    question: Mapped[dict[str, Any]]
+    """A MessageRef."""
+    tools: Mapped[list[Any]] = mapped_column(default=list)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ChatStepRow(Row):
+    """What a model said in one turn of a chat (`call_id` is empty), or what a tool gave for one of its calls."""
+
+    __tablename__ = "chat_steps"
+    chat_key: Mapped[str] = mapped_column(ForeignKey("chats.key", ondelete="CASCADE"), primary_key=True)
+    turn: Mapped[int] = mapped_column(primary_key=True)
+    call_id: Mapped[str] = mapped_column(String(200), primary_key=True, default="")
+    content: Mapped[dict[str, Any]]
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class SpendingRow(Row):
+    """The tokens of one request to a model, also of one that failed half-way."""
+
+    __tablename__ = "spending"
+    __table_args__ = (
+        Index("ix_spending_day_workflow", "day", "published_name"),
+        {"sqlite_autoincrement": True},
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(100), unique=True)
+    """Effect key, attempt and number of the request: a retried accounting adds nothing."""
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
+    published_name: Mapped[str] = mapped_column(String(100))
+    day: Mapped[str] = mapped_column(String(10))
+    """In UTC, like 2026-01-31."""
+    purpose: Mapped[str] = mapped_column(Cut(60))
+    """Name of the activity that asked."""
+    model: Mapped[str] = mapped_column(Cut(100))
+    input_tokens: Mapped[int] = mapped_column(default=0)
+    output_tokens: Mapped[int] = mapped_column(default=0)
+    cache_read_tokens: Mapped[int] = mapped_column(default=0)
+    cache_write_tokens: Mapped[int] = mapped_column(default=0)
+    microdollars: Mapped[int | None] = mapped_column(BigInteger)
+    """Millionths of a US dollar; None where nobody knows the model's price."""
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class SummaryRow(Row):
+    """What the beginning of a long conversation comes to: written on, and never begun anew."""
+
+    __tablename__ = "summaries"
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), primary_key=True)
+    until_chat_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))
+    """The last message that it covers."""
+    text: Mapped[str] = mapped_column(Clean)
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class NoticeRow(Row):
+    """Something about the engine as a whole that a person should know, for as long as it is so."""
+
+    __tablename__ = "notices"
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    level: Mapped[str] = mapped_column(String(10))
+    """note or bad"""
+    text: Mapped[str] = mapped_column(Clean)
+    at: Mapped[datetime] = mapped_column(default=now)
+    until: Mapped[datetime | None]
+    """When it has ended by itself."""
 
 
 class Audit(Row):

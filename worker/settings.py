@@ -1,13 +1,13 @@
 """What the activity worker is told by its environment."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 from temporalio.envconfig import ClientConnectConfig
 
 from gateways.platforms import PlatformSettings
 from store.settings import StoreSettings
+from worker.answering.model_settings import ModelSettings
 from worker.deployments.settings import temporal_connection
 from worker.knowledge.settings import KnowledgeSettings
 
@@ -20,8 +20,7 @@ class ActivitySettings(BaseModel):
         temporal: Arguments for `Client.connect`.
         gateway_url: Where answers in the making are shown to those who watch.
         knowledge: What may be read to be indexed, and how fast.
-        model: Name of the model, a row of `worker.answering.models.MODELS`.
-        script: What the scripted model says.
+        model: Which model answers, and within which limits.
         embeddings: How passages are compared by meaning, a row of `worker.answering.embedding.EMBEDDERS`.
         is_tethered: End when standard input does: whoever started this process has gone.
     """
@@ -33,8 +32,7 @@ class ActivitySettings(BaseModel):
     platforms: PlatformSettings = PlatformSettings()
     gateway_url: str = "http://127.0.0.1:8080"
     knowledge: KnowledgeSettings = KnowledgeSettings()
-    model: str = "extractive"
-    script: Path | None = None
+    model: ModelSettings = ModelSettings()
     embeddings: str = "minilm"
     is_tethered: bool = False
 
@@ -43,15 +41,13 @@ class ActivitySettings(BaseModel):
         """Reads RUNLLM_* and TEMPORAL_* variables. Empty ones count as not set."""
         env = {name: value for name, value in environ.items() if value}
         store = StoreSettings.from_env(env)
-        script = env.get("RUNLLM_SCRIPT")
         return cls(
             store=store,
             temporal=temporal_connection(env),
             knowledge=KnowledgeSettings.from_env(env, store.home),
             platforms=PlatformSettings.from_env(env),
             gateway_url=env.get("RUNLLM_GATEWAY_URL", "http://127.0.0.1:8080"),
-            model=env.get("RUNLLM_MODEL", "extractive"),
-            script=Path(script) if script else None,
+            model=ModelSettings.from_env(env),
             embeddings=env.get("RUNLLM_EMBEDDINGS", "minilm"),
             is_tethered=env.get("RUNLLM_TETHER") == "1",
         )

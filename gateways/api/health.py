@@ -11,10 +11,11 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
 from gateways.api.auth import caller
+from gateways.api.shapes import sum_shape
 from gateways.services import services
 from gateways.temporal import failure_of
 from gateways.wire import ACTIVITY_QUEUE, KNOWLEDGE_QUEUE, workflow_queue
-from store import inbox, leases, published, sessions, vectors
+from store import inbox, leases, notices, published, sessions, spending, vectors
 from store.models import now
 
 _PATIENCE = timedelta(seconds=3)
@@ -36,6 +37,8 @@ async def health(request: web.Request) -> web.Response:
         deployer = await leases.holder(db, leases.DEPLOYER)
         embedding = await vectors.recorded_embedder(db)
         passages, embedded = await vectors.covered(db, embedding.embedder) if embedding else (0, 0)
+        standing = await notices.standing(db)
+        today = await spending.of_day(db, spending.today())
     problem, queues = await look_at_temporal(await deps.temporal.client(), names)
     return web.json_response(
         {
@@ -44,6 +47,8 @@ async def health(request: web.Request) -> web.Response:
             "deployer": deployer,
             "embedding": embedding
             and {"name": embedding.embedder, "note": embedding.note, "passages": passages, "embedded": embedded},
+            "notices": [{"level": one.level, "text": one.text} for one in standing],
+            "spent_today": sum_shape(today),
             "late": [{"id": row.id, "session_id": row.session_id, "attempts": row.attempts} for row in late],
             "sessions_with_errors": [
                 {"id": session.id, "published_name": session.published_name, "errors": errors, "last": text}

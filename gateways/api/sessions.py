@@ -7,11 +7,11 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateways.api.auth import caller
-from gateways.api.shapes import inbox_shape, log_shape, message_shape, session_shape, wait_shape
+from gateways.api.shapes import inbox_shape, log_shape, message_shape, session_shape, sum_shape, wait_shape
 from gateways.refusals import RefusedError
 from gateways.services import services
 from gateways.wire import SessionPhase, workflow_id
-from store import buttons, inbox, messages, sessions, tags
+from store import buttons, inbox, messages, sessions, spending, tags
 
 _MOST = 500
 
@@ -45,6 +45,7 @@ async def get_session(request: web.Request) -> web.Response:
         shape["surfaces"] = [surface.model_dump(mode="json") for surface in await sessions.surfaces_of(db, number)]
         shape["transcript"] = [message_shape(message) for message in await messages.transcript(db, number)]
         shape["log"] = [log_shape(line) for line in await sessions.log_of(db, number)]
+        shape["spent"] = sum_shape(await spending.of_session(db, number))
         shape["waits"] = [wait_shape(wait) for wait in await buttons.of_session(db, number)]
     deps = services(request)
     namespace = quote(deps.temporal.namespace, safe="")

@@ -19,6 +19,7 @@ from store.models import (
     now,
 )
 from store.search import Candidate
+from store.spending import Sum
 
 
 def step_shape(step: VersionStep) -> dict[str, Any]:
@@ -142,6 +143,18 @@ def passage_shape(found: Candidate) -> dict[str, Any]:
         "url": found.url and found.url + (f"#{found.anchor}" if found.anchor else ""),
         "score": found.score,
         "text": found.text,
+    }
+
+
+def sum_shape(spent: Sum) -> dict[str, Any]:
+    return {
+        "requests": spent.requests,
+        "tokens": spent.tokens,
+        "input_tokens": spent.input_tokens,
+        "cached_tokens": spent.cached_tokens,
+        "output_tokens": spent.output_tokens,
+        "usd": round(spent.usd, 6),
+        "unpriced": spent.unpriced,
     }
 
 

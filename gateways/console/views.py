@@ -16,7 +16,7 @@ from gateways.services import Services, services
 from gateways.wire import workflow_id
 from runllm.bridge.messages import MessageType
 from runllm.bridge.surfaces import surface_key
-from store import buttons, feedback, inbox, knowledge, messages, published, sessions, tags
+from store import buttons, feedback, inbox, knowledge, messages, notices, published, sessions, spending, tags
 from store.models import Feedback, Message, Posting, PublishedWorkflow, Session, Version, VersionStep, now
 
 _MOST = 100
@@ -90,6 +90,8 @@ async def overview(request: web.Request) -> web.StreamResponse:
         overdue = bool(await inbox.unaccounted(db, _OVERDUE, 1))
         knows = await knowledge.counts(db, agent.id)
         sources = await knowledge.sources(db, agent.id)
+        standing = await notices.standing(db)
+        spent = await spending.of_day(db, spending.today())
     return page(
         "overview.html",
         who=who,
@@ -102,6 +104,8 @@ async def overview(request: web.Request) -> web.StreamResponse:
         silent=sum(line.silent_since is not None for line in lines),
         knows=knows,
         sources=sources,
+        notices=standing,
+        spent=spent,
         wanted=wanted,
         phases=_PHASES,
         most=_MOST,
@@ -123,10 +127,19 @@ async def session(request: web.Request) -> web.StreamResponse:
         entries = [await _entry(db, one, opinions, ignored) for one in await messages.transcript(db, number)]
         log = await sessions.log_of(db, number)
         waits = await buttons.of_session(db, number)
+        spent = await spending.of_session(db, number)
         surfaces = [surface_key(surface) for surface in await sessions.surfaces_of(db, number)]
         line = await _line(db, deps, found, late, await messages.last_of(db, [number]))
     return page(
-        "session.html", who=who, agent=agent, line=line, entries=entries, log=log, waits=waits, surfaces=surfaces
+        "session.html",
+        who=who,
+        agent=agent,
+        line=line,
+        entries=entries,
+        log=log,
+        waits=waits,
+        surfaces=surfaces,
+        spent=spent,
     )
 
 

@@ -8,6 +8,7 @@ import typer
 
 from runllm.cli import showing
 from runllm.cli.connecting import show_findings
+from runllm.cli.conversations import cost
 from runllm.cli.engine import DEFAULT_SERVER, FAILED, ApiKey, AsJson, Engine, Server, in_words
 from runllm.errors import ServerError
 
@@ -60,6 +61,7 @@ def examine(engine: Engine) -> Iterator[Finding]:
         yield Finding("bad", f"{error}.")
         return
     yield Finding("good", "The API key is valid.")
+    yield from _notices(health)
     yield from _temporal(health)
     if "deployer" in health:  # an engine older than this command does not say
         yield _deployer(health)
@@ -69,6 +71,15 @@ def examine(engine: Engine) -> Iterator[Finding]:
     yield from _embedding(health)
     yield from _installations(engine.get("installations", check="true")["installations"])
     yield from _sessions(health["sessions_with_errors"])
+
+
+def _notices(health: dict[str, Any]) -> Iterator[Finding]:
+    """What the engine's processes say of themselves, and what models cost."""
+    for notice in health.get("notices", []):
+        yield Finding("bad" if notice["level"] == "bad" else "note", f"{notice['text'].rstrip('.')}.")
+    spent = health.get("spent_today")
+    if spent and spent["requests"]:
+        yield Finding("good", f"Models have cost today: {cost(spent)}.")
 
 
 def _temporal(health: dict[str, Any]) -> Iterator[Finding]:

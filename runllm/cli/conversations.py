@@ -83,6 +83,8 @@ def _one(session: dict[str, Any]) -> None:
     if session["tags"]:
         _print(out, f"tags: {', '.join(session['tags'])}")
     _print(out, f"surfaces: {', '.join([session['surface'], *_others(session)])}")
+    if (spent := session.get("spent")) and spent["requests"]:
+        _print(out, f"models: {cost(spent)}")
     _print(out, session["temporal_url"])
     _print(out, "\nTranscript")
     for message in session["transcript"]:
@@ -98,6 +100,13 @@ def _one(session: dict[str, Any]) -> None:
         where = f" {line['handler']}:" if line["handler"] else ""
         text = f"{showing.clock(line['at'])} {line['level']}:{where} {line['text']}"
         _print(out, text, _COLOURS.get(line["level"], ""), indent=2)
+
+
+def cost(spent: dict[str, Any]) -> str:
+    """What models have cost, for people."""
+    tokens = f"{spent['tokens']} tokens in {showing.counted(spent['requests'], 'request')}"
+    unpriced = f", {spent['unpriced']} of them at an unknown price" if spent["unpriced"] else ""
+    return f"${spent['usd']:.4f}, {tokens}{unpriced}" if spent["usd"] else f"{tokens}{unpriced}"
 
 
 def _others(session: dict[str, Any]) -> list[str]:

@@ -76,6 +76,7 @@ class Backstage:
         self.opened: list[ChatSurface] = []
         self.tags: list[str] = []
         self.lines: list[str] = []
+        self.used: list[tuple[str, str]] = []
         self.script: dict[type[ops.Operation[Any]], deque[Any]] = defaultdict(deque)
         self.problem: NotScripted | None = None
         self._groups: list[set[str]] = []

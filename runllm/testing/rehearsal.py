@@ -33,6 +33,7 @@ from runllm.errors import HandlerLeft, UsageError
 from runllm.parameters import bind
 from runllm.testing.backstage import Backstage, Sent, Ticket
 from runllm.testing.runtime import Click, Meanwhile, RehearsalRuntime, Stage, finish
+from runllm.tools import ToolWrapper
 
 S = TypeVar("S", bound=ChatSurface)
 
@@ -84,6 +85,21 @@ class Rehearsal:
         """Scripts the next result of `answer`, `chat` or `stream_answer`."""
         answer = AssistantChatMessage(text=text, chat_id=0, category=category, sources=list(sources))
         self._behind.script[ops.Answer].append(answer)
+
+    def will_use(self, tool: ToolWrapper, **arguments: Any) -> None:
+        """Scripts that the next `chat` uses a tool, before its answer: the function really runs.
+
+        What it gave is in `used`, as the model would read it.
+
+        Example:
+            ```python
+            talk.will_use(order_status, order_id="A-1001")
+            talk.will_answer("It is on its way.")
+            talk.say("Where is my order A-1001?")
+            assert talk.used == [("order_status", "shipped")]
+            ```
+        """
+        self._behind.script[ops.Chat].append(ops.ToolCall(id="", name=tool.name, arguments=arguments))
 
     def will_summarize(self, text: str) -> None:
         """Scripts the next result of `summarize`."""
@@ -245,6 +261,11 @@ class Rehearsal:
     def sent(self) -> list[Sent]:
         """All messages that were sent, in order."""
         return self._behind.sent
+
+    @property
+    def used(self) -> list[tuple[str, str]]:
+        """The tools that chats used, each with what it gave."""
+        return self._behind.used
 
     @property
     def tickets(self) -> dict[str, Ticket]:

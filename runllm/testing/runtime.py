@@ -13,12 +13,14 @@ from pydantic import TypeAdapter
 
 from runllm.arguments import button_ids
 from runllm.bridge.buttons import ButtonClicked
+from runllm.bridge.messages import AssistantChatMessage
 from runllm.bridge.surfaces import ChatSurface
 from runllm.bridge.triggers import Trigger, default_trigger
 from runllm.decorators import EntrypointWrapper, TaskWrapper
 from runllm.errors import HandlerLeft, StepError, UsageError
-from runllm.operations import ButtonWait, Operation, PostMessage
+from runllm.operations import ButtonWait, Chat, MessageRef, Operation, PostMessage, ToolCall
 from runllm.testing.backstage import Backstage
+from runllm.tools import ToolWrapper, by_name, tools_beside, use
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -85,6 +87,19 @@ class RehearsalRuntime:
     def perform(self, operation: Operation[R]) -> R:
         """Performs an operation in memory."""
         return self._behind.perform(operation)
+
+    def chat(self, question: MessageRef, tools: list[ToolWrapper] | None) -> AssistantChatMessage:
+        """Uses the tools that the script says, for real, and answers as it says."""
+        given = by_name(tools if tools is not None else tools_beside(self._stage.handlers.values()))
+        script = self._behind.script[Chat]
+        while script and isinstance(script[0], ToolCall):
+            call = script.popleft()
+            if call.name not in given:
+                raise self._behind.missing(f"will_use({call.name}): the chat has the tools {sorted(given)}")
+            text, is_error = use(given[call.name], call, self.step)
+            self._behind.used.append((call.name, text))
+            self._behind.lines.append(f"tool {call.name}{' fails' if is_error else ''}: {text}")
+        return self.perform(Chat(question=question, tools=[tool.spec for tool in given.values()]))
 
     def post_and_wait(
         self, message: PostMessage, *, timeout: timedelta | None, allowed_users: list[str] | None

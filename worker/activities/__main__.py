@@ -17,14 +17,16 @@ from gateways.hub_client import HubClient
 from gateways.outlets import Outlets
 from runllm.cli.children import HOPELESS
 from runllm.errors import UsageError
+from store import notices
 from store.engine import StoreError
 from store.sealing import Seal
 from worker.activities.context import Context
+from worker.activities.handover import MODEL_NOTICE
+from worker.activities.spending import CAP_NOTICE, PRICE_NOTICE
 from worker.activities.workers import knowledge_worker, session_activities
 from worker.answering.embedding import Chosen, choose_embedder
 from worker.answering.embedding_passages import PassageEmbedding
-from worker.answering.extractive import ExtractiveModel
-from worker.answering.models import open_model
+from worker.answering.models import close_model, open_model
 from worker.answering.protocol import Model
 from worker.answering.retrieval import PassageRetriever
 from worker.deployments.connecting import connect
@@ -39,8 +41,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         settings = ActivitySettings.from_env(os.environ)
-        model = open_model(settings.model, settings.script)
         chosen = choose_embedder(settings.embeddings)
+        model = open_model(settings.model, chosen.embedder)
     except (UsageError, ValueError) as error:
         log.error("The activity worker cannot start: %s", error)
         sys.exit(HOPELESS)
@@ -53,6 +55,8 @@ def main() -> None:
 async def work(settings: ActivitySettings, model: Model, chosen: Chosen) -> None:
     """Works until it is cancelled."""
     async with _context(settings, model, chosen) as context:
+        async with context.store.begin() as db:  # a new start, and maybe new settings
+            await notices.take_back(db, CAP_NOTICE, MODEL_NOTICE, PRICE_NOTICE)
         client = await connect(settings.temporal)
         embedding = PassageEmbedding(context.store, chosen)
         await embedding.record()
@@ -89,10 +93,14 @@ async def _context(settings: ActivitySettings, model: Model, chosen: Chosen) -> 
             adapters=adapters(outlets),
             openers=openers(outlets),
             hub=hub,
-            model=ExtractiveModel(chosen.embedder) if isinstance(model, ExtractiveModel) else model,
+            model=model,
             retriever=PassageRetriever(store, chosen.embedder),
+            handover=settings.model.handover,
+            caps=settings.model.caps,
+            prices=settings.model.prices,
         )
     finally:
+        await close_model(model)
         await hub.close()
         await store.close()
 

@@ -1,12 +1,14 @@
 """What activities work with. Built once, in `__main__`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateways.adapter import Adapters, Openers, SurfaceAdapter
 from runllm.bridge.surfaces import ChatSurface, SurfaceType
 from runllm.errors import NotConnected
 from store.engine import Store
+from worker.answering.model_settings import HANDOVER, Caps, Price
 from worker.answering.protocol import Model, Retriever
 
 _HOW_TO_CONNECT = {
@@ -35,7 +37,13 @@ class Hub(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """The record, the platforms, the hub, the model and the knowledge base."""
+    """The record, the platforms, the hub, the model and the knowledge base.
+
+    Attributes:
+        handover: What a customer is told when no model answers.
+        caps: What models may cost.
+        prices: What tokens cost, where this installation knows better.
+    """
 
     store: Store
     adapters: Adapters
@@ -43,6 +51,9 @@ class Context:
     hub: Hub
     model: Model
     retriever: Retriever
+    handover: str = HANDOVER
+    caps: Caps = field(default_factory=Caps)
+    prices: Mapping[str, Price] = field(default_factory=dict)
 
     def adapter(self, surface: ChatSurface) -> SurfaceAdapter:
         """Who posts to `surface`.

@@ -88,6 +88,7 @@ def _turns(rows: Sequence[Message], but: int | None = None) -> list[Turn]:
             author="user" if row.author == MessageType.USER else "assistant",
             text=row.text,
             author_name=row.author_name,
+            chat_id=row.id,
             is_asker=row.author == MessageType.USER and (row.author_id is None or row.author_id == asker),
         )
         for row in rows

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from gateways.wire import EVALUATE, Evaluate, Evaluated
+from worker.activities.chats import reason
 from worker.activities.context import Context
 from worker.answering.protocol import Found, Question, Turn, nobody
 
@@ -40,7 +41,7 @@ class EvaluationActivities:
     async def _answered(self, asked: Evaluate, question: Question) -> Evaluated:
         bound = _Bound(self._context, asked.agent_id)
         if asked.what == "chat":
-            answer = await self._context.model.chat(question, bound, nobody)
+            answer = await reason(self._context, asked.agent_id, question)
         else:
             answer = await self._context.model.answer(question, await bound.find(question), nobody)
         return Evaluated(

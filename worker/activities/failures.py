@@ -6,9 +6,10 @@ from pydantic import ValidationError
 from sqlalchemy.exc import StatementError
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from runllm.errors import NotConnected, RateLimited, Rejected, RunLLMError, UsageError
+from runllm.errors import BY_NAME, NotConnected, RateLimited, Rejected, RunLLMError, UsageError
+from worker.answering.completion import ModelBusy, ModelRefused
 
-FOR_GOOD = (NotConnected, Rejected, UsageError)
+FOR_GOOD = (NotConnected, Rejected, UsageError, ModelRefused)
 """Errors after which the same call would fail the same way."""
 
 TOOK_NOTHING = (*FOR_GOOD, RateLimited)
@@ -21,11 +22,22 @@ def application_error(error: Exception) -> ApplicationError:
         return error
     return ApplicationError(
         without_words(error),
-        type=type(error).__name__,
+        type=_type(error),
         non_retryable=isinstance(error, FOR_GOOD),
-        next_retry_delay=timedelta(seconds=error.retry_after) if isinstance(error, RateLimited) else None,
+        next_retry_delay=None if (seconds := retry_after(error)) is None else timedelta(seconds=seconds),
         category=_category(error),
     )
+
+
+def retry_after(error: Exception) -> float | None:
+    """How many seconds whoever was asked wants to be left alone; None where it does not say."""
+    return error.retry_after if isinstance(error, RateLimited | ModelBusy) else None
+
+
+def _type(error: Exception) -> str:
+    """The class's name; that of the public class above it, where customers do not know the class."""
+    known = [one.__name__ for one in type(error).__mro__ if one.__name__ in BY_NAME]
+    return known[0] if isinstance(error, RunLLMError) and known else type(error).__name__
 
 
 def without_words(error: Exception) -> str:

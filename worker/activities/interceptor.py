@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,6 +12,7 @@ from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from worker.activities.failures import application_error
+from worker.answering.ladder import Circumstances, under
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ class _Manners(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         try:
             async with _heartbeats():
-                return await super().execute_activity(input)
+                with under(_circumstances()):
+                    return await super().execute_activity(input)
         except Exception as error:
             # The text of an error may quote a platform's reply, so the log gets its class and where it happened.
             info = activity.info()
@@ -41,6 +43,17 @@ class _Manners(ActivityInboundInterceptor):
                 info.workflow_id,
             )
             raise application_error(error) from None if isinstance(error, ValidationError) else error
+
+
+def _circumstances() -> Circumstances:
+    """Which attempt this is, and whether there will be another one."""
+    info = activity.info()
+    most = info.retry_policy.maximum_attempts if info.retry_policy else 0
+    ends = info.schedule_to_close_timeout
+    seconds_left = (
+        (info.scheduled_time + ends - datetime.now(UTC)).total_seconds() if ends is not None and ends else None
+    )
+    return Circumstances(attempt=info.attempt, is_last=0 < most <= info.attempt, seconds_left=seconds_left)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from worker.activities.answers import AnswerActivities
+from worker.activities.chats import ChatActivities
 from worker.activities.context import Context
 from worker.activities.copies import CopyActivities
 from worker.activities.learning import LearningActivities
@@ -15,12 +16,14 @@ from worker.activities.tagging import TaggingActivities
 def activities(context: Context) -> list[Callable[..., Any]]:
     """The activities for `ACTIVITY_QUEUE`, each named after the operation that it performs."""
     answers, tagging, surfaces = AnswerActivities(context), TaggingActivities(context), SurfaceActivities(context)
-    copies, session = CopyActivities(context), SessionActivities(context)
+    chats, copies, session = ChatActivities(context), CopyActivities(context), SessionActivities(context)
     return [
         answers.answer,
-        answers.chat,
         answers.stream_answer,
         answers.summarize,
+        chats.chat,
+        chats.chat_turn,
+        chats.chat_tool,
         tagging.categorize,
         tagging.tag,
         tagging.apply_tag,

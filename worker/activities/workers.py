@@ -12,6 +12,7 @@ from worker.activities.context import Context
 from worker.activities.evaluation import EvaluationActivities
 from worker.activities.interceptor import ActivityManners
 from worker.activities.registry import activities
+from worker.activities.spending import Accounting, Accounts
 from worker.answering.embedding import Chosen
 from worker.answering.embedding_passages import PassageEmbedding
 from worker.answering.indexing import EmbedSource, IndexOnSchedule, IndexSource
@@ -28,7 +29,7 @@ def session_activities(client: Client, context: Context) -> Worker:
         client,
         task_queue=ACTIVITY_QUEUE,
         activities=[*activities(context), EvaluationActivities(context).ask],
-        interceptors=[ActivityManners()],
+        interceptors=[ActivityManners(), Accounting(Accounts(context.store, context.caps, context.prices))],
         max_concurrent_activities=200,
         graceful_shutdown_timeout=GRACE,
     )

@@ -20,6 +20,8 @@ from worker.answering.protocol import (
     Passage,
     Question,
     Statement,
+    Talk,
+    ToolsWanted,
     Turn,
     nobody,
 )
@@ -64,6 +66,7 @@ class ExtractiveModel:
     """Quotes the best sentences of the best passages."""
 
     name = "extractive"
+    longest = 0
 
     def __init__(self, embedder: Embedder | None = None) -> None:
         self._chooser = Chooser(embedder)
@@ -77,8 +80,9 @@ class ExtractiveModel:
                 await asyncio.sleep(_PAUSE)
         return answer
 
-    async def chat(self, question: Question, retriever: BoundRetriever, emit: Emit) -> ModelAnswer:
+    async def chat(self, talk: Talk, retriever: BoundRetriever, emit: Emit) -> ModelAnswer | ToolsWanted:
         """One search; a second one with the last messages' words where the first found too little."""
+        question = talk.question
         found = await retriever.find(question)
         if category_of(found) is not AnswerCategory.ANSWERED and question.history:
             before = [turn.text for turn in question.history if turn.author == "user"][-1:]
@@ -86,7 +90,7 @@ class ExtractiveModel:
             found = max(found, wider, key=lambda one: one.top_score)
         return await self.answer(question, found, emit)
 
-    async def summarize(self, history: Sequence[Turn]) -> str:
+    async def summarize(self, history: Sequence[Turn], before: str = "") -> str:
         """What was asked first, what was said about it that matters most, and how it stands."""
         said = [(turn, one) for turn in history for one in sentences(" ".join(turn.text.split()))]
         asked = next((one for turn, one in said if turn.author == "user"), None)

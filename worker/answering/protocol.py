@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol
 
 from runllm.bridge.messages import AnswerCategory, Source
-from runllm.operations import Frozen
+from runllm.operations import Frozen, ToolCall, ToolSpec
 from worker.answering.evidence import Evidence
 
 Emit = Callable[[str], Awaitable[None]]
@@ -26,6 +26,8 @@ class Turn(Frozen):
     author_name: str | None = None
     is_asker: bool = True
     """The person who started the conversation wrote it. `learn` takes facts from the others only."""
+    chat_id: int = 0
+    """Its number in the record; later messages have higher ones."""
 
 
 class Question(Frozen):
@@ -37,6 +39,9 @@ class Question(Frozen):
     """What the widget's page said of itself. Untrusted."""
     audience: Literal["public", "internal"] = "public"
     """Who reads the answer. Passages of internal sources are found for colleagues only."""
+    summary: str = ""
+    """What the first `summarised` messages of a long history come to."""
+    summarised: int = 0
 
 
 class Passage(Frozen):
@@ -108,6 +113,46 @@ class ModelAnswer(Frozen):
     output_tokens: int = 0
 
 
+class ToolGave(Frozen):
+    """What a tool gave for one call, with the passages that it found."""
+
+    call_id: str
+    text: str
+    is_error: bool = False
+    passages: Sequence[Passage] = ()
+
+
+class Round(Frozen):
+    """The tools that a model wanted in one turn of a chat, and what they gave."""
+
+    text: str = ""
+    calls: Sequence[ToolCall] = ()
+    outputs: Sequence[ToolGave] = ()
+
+
+class Talk(Frozen):
+    """A chat as far as it has got: what was asked, and the rounds so far.
+
+    Attributes:
+        tools: The customer's own tools.
+        must_answer: There were rounds enough.
+    """
+
+    question: Question
+    tools: Sequence[ToolSpec] = ()
+    rounds: Sequence[Round] = ()
+    must_answer: bool = False
+
+
+class ToolsWanted(Frozen):
+    """What a model says that wants to use tools before it answers."""
+
+    calls: Sequence[ToolCall]
+    text: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
 class Retriever(Protocol):
     """Finds passages of an agent's knowledge base."""
 
@@ -120,6 +165,8 @@ class Model(Protocol):
     """A model of answers. Implementations are rows of `MODELS`."""
 
     name: str
+    longest: int = 0
+    """How many characters of a conversation it takes in: what is longer is summarised first. 0 is any number."""
 
     async def answer(self, question: Question, found: Found, emit: Emit) -> ModelAnswer:
         """Answers from what was found, and says so where that is not enough.
@@ -129,12 +176,18 @@ class Model(Protocol):
         """
         ...
 
-    async def chat(self, question: Question, retriever: "BoundRetriever", emit: Emit) -> ModelAnswer:
-        """Answers with as many searches as it wants."""
+    async def chat(self, talk: Talk, retriever: "BoundRetriever", emit: Emit) -> ModelAnswer | ToolsWanted:
+        """One turn of a chat: it answers, or says which tools it wants to use before it does.
+
+        It may search by itself instead, with `retriever`.
+        """
         ...
 
-    async def summarize(self, history: Sequence[Turn]) -> str:
-        """The conversation in a few sentences that fit the description of a ticket."""
+    async def summarize(self, history: Sequence[Turn], before: str = "") -> str:
+        """The conversation in a few sentences that fit the description of a ticket.
+
+        `before` is a summary of what was said before `history`; the result covers both.
+        """
         ...
 
     async def categorize(

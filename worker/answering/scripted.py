@@ -14,8 +14,18 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from runllm.bridge.messages import AnswerCategory, Source
 from runllm.errors import ModelError, UsageError
-from runllm.operations import Frozen
-from worker.answering.protocol import BoundRetriever, Emit, Found, ModelAnswer, Question, Statement, Turn
+from runllm.operations import Frozen, ToolCall
+from worker.answering.protocol import (
+    BoundRetriever,
+    Emit,
+    Found,
+    ModelAnswer,
+    Question,
+    Statement,
+    Talk,
+    ToolsWanted,
+    Turn,
+)
 
 
 class _Strict(Frozen):
@@ -33,6 +43,7 @@ class Line(_Strict):
         fails: How often the same question fails before it is answered, in one process.
         fails_after: How many pieces are streamed before it fails.
         hangs: It never answers.
+        uses: The tools that a chat uses before it answers, one a turn.
     """
 
     match: str = ""
@@ -44,6 +55,7 @@ class Line(_Strict):
     fails: int = Field(default=0, ge=0)
     fails_after: int = Field(default=0, ge=0)
     hangs: bool = False
+    uses: list[ToolCall] = []
 
 
 class Choice(_Strict):
@@ -81,6 +93,7 @@ class ScriptedModel:
     """Says what the script says."""
 
     name = "scripted"
+    longest = 0
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -105,11 +118,16 @@ class ScriptedModel:
         """The line for the question, whatever was found."""
         return await self._say("answer", question, emit)
 
-    async def chat(self, question: Question, retriever: BoundRetriever, emit: Emit) -> ModelAnswer:
-        """The line for the question, without a search."""
-        return await self._say("chat", question, emit)
+    async def chat(self, talk: Talk, retriever: BoundRetriever, emit: Emit) -> ModelAnswer | ToolsWanted:
+        """The line for the question, after the tools that it uses, one a turn."""
+        wanted = self._line(talk.question).uses[len(talk.rounds) :]
+        if wanted and not talk.must_answer:
+            self._note("chat", talk.question.text)
+            number = len(talk.rounds)
+            return ToolsWanted(calls=[wanted[0].model_copy(update={"id": f"call-{number}"})])
+        return await self._say("chat", talk.question, emit)
 
-    async def summarize(self, history: Sequence[Turn]) -> str:
+    async def summarize(self, history: Sequence[Turn], before: str = "") -> str:
         """The script's summary."""
         self._note("summarize", "")
         return self._script.summary.replace("{count}", str(len(history)))

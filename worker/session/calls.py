@@ -8,7 +8,7 @@ from typing import Any
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from gateways.wire import AskUpgrade, Relay, Relayed, Report, UpgradeAdvice
+from gateways.wire import AskUpgrade, ContinueChat, Relay, Relayed, Report, ToolsDue, UpgradeAdvice, UseTool
 from runllm import operations as ops
 from runllm.bridge.messages import AssistantChatMessage
 from runllm.bridge.surfaces import DiscordThread, SlackThread, ZendeskTicket
@@ -66,7 +66,7 @@ def _post(o: ops.PostMessage) -> str:
 
 CALLS: dict[type, CallPolicy] = {
     ops.Answer: _model(ops.Answer, AssistantChatMessage, lambda o: f"Answer {_ref(o.question)}"),
-    ops.Chat: _model(ops.Chat, AssistantChatMessage, lambda o: f"Reason about {_ref(o.question)}"),
+    ops.Chat: _model(ops.Chat, AssistantChatMessage | ToolsDue, lambda o: f"Reason about {_ref(o.question)}"),
     ops.StreamAnswer: _model(
         ops.StreamAnswer, AssistantChatMessage, lambda o: f"Stream an answer to {_ref(o.question)} to {o.to.type}"
     ),
@@ -91,6 +91,11 @@ CALLS: dict[type, CallPolicy] = {
     ops.SyncConversation: _platform(
         ops.SyncConversation, type(None), lambda o: f"Copy the conversation to {o.to.type}"
     ),
+    ContinueChat: CallPolicy(
+        "answers.chat_turn", AssistantChatMessage | ToolsDue, timedelta(minutes=2), timedelta(minutes=10),
+        _MODEL_RETRIES, lambda o: f"Reason on, turn {o.turn + 1}",
+    ),
+    UseTool: _own("answers.chat_tool", type(None), lambda o: f"Look something up for turn {o.turn + 1}"),
     Relay: CallPolicy(
         "surfaces.relay", Relayed | None, timedelta(minutes=1), timedelta(days=1), _PLATFORM_RETRIES,
         lambda o: f"Mirror message {o.chat_id} to {', '.join(s.type for s in o.to)}",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from runllm.bundle import BundleEntry
 from runllm.decorators import EntrypointWrapper, TaskWrapper
+from runllm.tools import ToolWrapper, tools_in
 
 Handler = EntrypointWrapper | TaskWrapper
 
@@ -39,11 +40,14 @@ class Published:
 
 
 _served: dict[str, Published] = {}
+_modules: dict[str, list[str]] = {}
+"""Names of their modules: looked up once, because a run may not look at files."""
 
 
 def serve(published: Published) -> None:
     """Makes a version known to the sessions of this process."""
     _served[published.name] = published
+    _modules[published.name] = published.modules()
 
 
 def withdraw(published: Published) -> None:
@@ -73,3 +77,8 @@ def handlers_of(name: str) -> dict[str, Handler]:
         assert isinstance(handler, EntrypointWrapper | TaskWrapper), f"{entry.module}.{entry.function} is no handler"
         found[entry.name] = handler
     return found
+
+
+def tools_of(name: str) -> list[ToolWrapper]:
+    """The tools of a published name, from the modules as this run sees them."""
+    return tools_in(sys.modules[module] for module in _modules[name] if module in sys.modules)

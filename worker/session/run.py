@@ -12,12 +12,15 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 from gateways.wire import Envelope, LogLine
 from runllm.bridge.buttons import ButtonClicked
+from runllm.bridge.messages import AssistantChatMessage
 from runllm.bridge.surfaces import ChatSurface
 from runllm.bridge.triggers import Trigger
 from runllm.decorators import EntrypointWrapper, TaskWrapper
 from runllm.errors import HandlerLeft, StepError
-from runllm.operations import ButtonWait, Operation, PostMessage
+from runllm.operations import ButtonWait, MessageRef, Operation, PostMessage
+from runllm.tools import ToolWrapper, by_name
 from worker.session import steps
+from worker.session.chatting import chat
 from worker.session.handlers import wait
 
 R = TypeVar("R")
@@ -49,6 +52,10 @@ class SessionServices(Protocol):
 
     def next_effect(self) -> int:
         """A number no other effect of this session has."""
+        ...
+
+    def tools(self) -> list[ToolWrapper]:
+        """All tools of the published workflow."""
         ...
 
     def listen(
@@ -104,6 +111,11 @@ class HandlerRun:
         """Performs an operation as an activity."""
         result: R = wait(self._session.perform(operation, self.handler))
         return result
+
+    def chat(self, question: MessageRef, tools: list[ToolWrapper] | None) -> AssistantChatMessage:
+        """Turns of the model and uses of tools: see worker/session/chatting.py."""
+        given = by_name(tools if tools is not None else self._session.tools())
+        return wait(chat(self._session, self.handler, question, given, self._step))
 
     def post_and_wait(
         self, message: PostMessage, *, timeout: timedelta | None, allowed_users: list[str] | None

@@ -29,13 +29,14 @@ from runllm.bridge.surfaces import ChatSurface, surface_key
 from runllm.bridge.triggers import AllMessages, Trigger, default_trigger, first_that_fires
 from runllm.errors import HandlerLeft, RunLLMError, UsageError
 from runllm.parameters import bind
+from runllm.tools import ToolWrapper
 from worker.session import details
 from worker.session.breaker import Breaker
 from worker.session.customer_errors import describe
 from worker.session.handlers import run_handler
 from worker.session.mirror import Mirror
 from worker.session.performer import perform
-from worker.session.published import Handler, handlers_of, served
+from worker.session.published import Handler, handlers_of, served, tools_of
 from worker.session.reporting import Reporter
 from worker.session.run import HandlerRun
 from worker.session.state import Listened, SessionState
@@ -273,6 +274,10 @@ class Session:
     def next_effect(self) -> int:
         """A number no other effect of this session has."""
         return self.state.next_effect()
+
+    def tools(self) -> list[ToolWrapper]:
+        """All tools of the published workflow."""
+        return tools_of(self.state.published_name)
 
     def listen(
         self,

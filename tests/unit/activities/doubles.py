@@ -16,7 +16,17 @@ from runllm.bridge.surfaces import (
     ZendeskTicketConfig,
     surface_key,
 )
-from worker.answering.protocol import BoundRetriever, Emit, Found, ModelAnswer, Question, Statement, Turn
+from worker.answering.protocol import (
+    BoundRetriever,
+    Emit,
+    Found,
+    ModelAnswer,
+    Question,
+    Statement,
+    Talk,
+    ToolsWanted,
+    Turn,
+)
 
 
 class Killed(BaseException):
@@ -140,6 +150,7 @@ class CountingModel:
     """A model whose calls cost something: each is counted."""
 
     name: str = "counting"
+    longest: int = 0
     paid: list[str] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
     histories: list[Sequence[Turn]] = field(default_factory=list)
@@ -153,12 +164,13 @@ class CountingModel:
     async def answer(self, question: Question, found: Found, emit: Emit) -> ModelAnswer:
         return await self._say("answer", question, emit)
 
-    async def chat(self, question: Question, retriever: BoundRetriever, emit: Emit) -> ModelAnswer:
-        await retriever.find(question)
-        return await self._say("chat", question, emit)
+    async def chat(self, talk: Talk, retriever: BoundRetriever, emit: Emit) -> ModelAnswer | ToolsWanted:
+        await retriever.find(talk.question)
+        return await self._say("chat", talk.question, emit)
 
-    async def summarize(self, history: Sequence[Turn]) -> str:
+    async def summarize(self, history: Sequence[Turn], before: str = "") -> str:
         self.paid.append("summarize")
+        self.histories.append(history)
         return f"{len(history)} messages"
 
     async def categorize(

@@ -2,7 +2,7 @@ import pytest
 
 from runllm.bridge.messages import AnswerCategory, MessageType
 from runllm.errors import ModelError, Unavailable, UsageError
-from runllm.operations import Answer, Chat, MessageRef, StreamAnswer, Summarize
+from runllm.operations import Answer, MessageRef, StreamAnswer, Summarize
 from store import messages
 from tests.unit.activities.conftest import Case
 from tests.unit.activities.doubles import Killed, once
@@ -49,15 +49,11 @@ async def test_a_question_that_the_handler_changed_is_asked_as_changed(case: Cas
     assert case.model.questions[0].history == []
 
 
-@pytest.mark.parametrize("operation", [Answer, Chat])
-async def test_a_retried_answer_is_the_same_and_paid_once(
-    case: Case, answers: AnswerActivities, operation: type[Answer] | type[Chat]
-) -> None:
+async def test_a_retried_answer_is_the_same_and_paid_once(case: Case, answers: AnswerActivities) -> None:
     question = await case.said("How much?")
-    call = case.call(operation(question=MessageRef(chat_id=question.id)))
-    ask = answers.answer if operation is Answer else answers.chat
-    first = await ask(call)  # type: ignore[arg-type]
-    assert await ask(call) == first  # type: ignore[arg-type]
+    call = case.call(Answer(question=MessageRef(chat_id=question.id)))
+    first = await answers.answer(call)
+    assert await answers.answer(call) == first
     assert len(case.model.paid) == 1
     assert case.knowledge.asked == [(1, "How much?")]
 

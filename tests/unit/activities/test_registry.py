@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from temporalio import activity
 
-from gateways.wire import AskUpgrade, Call, Relay, Relayed, Report, UpgradeAdvice
+from gateways.wire import AskUpgrade, Call, ContinueChat, Relay, Relayed, Report, ToolsDue, UpgradeAdvice, UseTool
 from runllm import operations
-from runllm.operations import Operation
+from runllm.bridge.messages import AssistantChatMessage
+from runllm.operations import Chat, Operation
 from tests.unit.activities.conftest import Case
 from worker.activities.registry import activities
 from worker.session.calls import CALLS
@@ -17,11 +18,14 @@ from worker.session.calls import CALLS
 OPERATIONS = [
     kind
     for kind in vars(operations).values()
-    if isinstance(kind, type) and issubclass(kind, Operation) and "name" in vars(kind)
+    if isinstance(kind, type) and issubclass(kind, Operation) and "name" in vars(kind) and kind is not Chat
 ]
 
 OTHERS = {
     "surfaces.relay": (Relay, Relayed | None),
+    "answers.chat": (Chat, AssistantChatMessage | ToolsDue),
+    "answers.chat_turn": (ContinueChat, AssistantChatMessage | ToolsDue),
+    "answers.chat_tool": (UseTool, NoneType),
     "session.report": (Report, NoneType),
     "deployments.may_upgrade": (AskUpgrade, UpgradeAdvice),
 }

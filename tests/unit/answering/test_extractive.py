@@ -3,7 +3,7 @@ import pytest
 from runllm.bridge.messages import AnswerCategory
 from worker.answering.confidence import by_chance, category_of
 from worker.answering.extractive import NO_KNOWLEDGE, NOT_FOUND, OFF_TOPIC, SMALL_TALK, UNSURE, ExtractiveModel
-from worker.answering.protocol import Found, Passage, Question, Turn, nobody
+from worker.answering.protocol import Found, Passage, Question, Talk, Turn, nobody
 from worker.answering.quotes import QUOTE_LENGTH, quote
 from worker.answering.stems import stem
 
@@ -115,7 +115,7 @@ class Finding:
 async def test_chat_looks_again_with_what_was_said_before() -> None:
     finding = Finding()
     question = Question(text="And on Windows?", history=[turn("How do I rotate a key?"), turn("So.", author="a")])
-    said = await MODEL.chat(question, finding, nobody)
+    said = await MODEL.chat(Talk(question=question), finding, nobody)
     assert said.category is AnswerCategory.ANSWERED
     assert finding.asked == ["And on Windows?", "How do I rotate a key? And on Windows?"]
 

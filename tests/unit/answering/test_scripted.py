@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from runllm.bridge.messages import AnswerCategory
 from runllm.errors import ModelError, UsageError
+from worker.answering.model_settings import ModelSettings
 from worker.answering.models import MODELS, open_model
 from worker.answering.protocol import Found, Question, Statement, Turn, nobody
 from worker.answering.scripted import Script, ScriptedModel
@@ -86,9 +88,10 @@ async def test_choices_are_made_by_what_the_conversation_contains() -> None:
 def test_models_are_opened_by_name(tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text("{}")
-    assert {name: open_model(name, script).name for name in MODELS} == {name: name for name in MODELS}
+    settings = [ModelSettings(kind=kind, script=script, api_key=SecretStr("key"), model_name="m") for kind in MODELS]
+    assert [open_model(one).name for one in settings] == ["extractive", "scripted", "m", "m"]
     with pytest.raises(UsageError, match="RUNLLM_MODEL to one of: extractive, scripted"):
-        open_model("gpt", None)
+        open_model(ModelSettings(kind="gpt"))
 
 
 @pytest.mark.parametrize(
@@ -99,8 +102,8 @@ def test_a_script_that_is_none_is_refused_with_the_place(tmp_path: Path, text: s
     script = tmp_path / "script.json"
     script.write_text(text)
     with pytest.raises(UsageError, match=problem):
-        open_model("scripted", script)
+        open_model(ModelSettings(kind="scripted", script=script))
     with pytest.raises(UsageError, match="RUNLLM_SCRIPT"):
-        open_model("scripted", tmp_path / "missing.json")
+        open_model(ModelSettings(kind="scripted", script=tmp_path / "missing.json"))
     with pytest.raises(UsageError, match="RUNLLM_SCRIPT"):
-        open_model("scripted", None)
+        open_model(ModelSettings(kind="scripted"))

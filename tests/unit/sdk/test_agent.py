@@ -36,6 +36,7 @@ from runllm.bridge.messages import recorded
 from runllm.decorators import TaskWrapper
 from runllm.errors import HandlerLeft
 from runllm.operations import MessageRef
+from runllm.tools import ToolWrapper
 
 WIDGET = ChatWidget(config=ChatWidgetConfig(convo_identifier="c1"))
 SLACK = SlackThread(config=SlackThreadConfig(bot_conn_token="ref", team_id="T1", channel="C1", thread_ts="1.0"))
@@ -63,6 +64,9 @@ class Spy:
         if isinstance(result, Exception):
             raise result
         return result
+
+    def chat(self, question: MessageRef, tools: list[ToolWrapper] | None) -> Any:
+        return self.perform(ops.Chat(question=question, tools=[tool.spec for tool in tools or []]))
 
     def post_and_wait(self, message: ops.PostMessage, **options: Any) -> ButtonClicked | None:
         self.asked.append((message, options))
@@ -410,6 +414,10 @@ ANSWER: Any = AssistantChatMessage(text="so", chat_id=9)
 ANY: Any = None
 MISTAKES: dict[str, tuple[Callable[[Agent, Event], Any], str]] = {
     "no conversation": (lambda a, e: a.answer("how?"), r"agent.answer\(\) takes a conversation.*not str 'how\?'"),
+    "a function that is no tool": (
+        lambda a, e: a.chat(e.conversation, tools=[len]),
+        r"agent.chat\(tools=...\) takes a list of functions marked with @tool\(\)",
+    ),
     "an event": (lambda a, e: a.chat(e), r"agent.chat\(\) takes a conversation, such as event.conversation"),
     "another session": (lambda a, e: a.learn(_keeps(a, 99)), "session 99 in session 12.*global variable"),
     "nobody wrote": (lambda a, e: a.answer(conversation()), r"agent.answer\(\) needs a message to answer"),

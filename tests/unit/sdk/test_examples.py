@@ -27,6 +27,7 @@ from runllm import (
     ZendeskTicket,
     entrypoint,
     task,
+    tool,
 )
 from runllm.testing import Rehearsal
 
@@ -66,6 +67,18 @@ def find_customer(session_id: int) -> str:
     return f"customer of session {session_id}"
 
 
+@tool()
+def order_status(order_id: str) -> str:
+    """The status of an order."""
+    return "shipped" if order_id == "A-1001" else "unknown"
+
+
+@entrypoint(listeners=[WidgetListener(domain="example.com")])
+def chats_about_orders(agent: Agent, event: Event) -> None:
+    assert isinstance(event.conversation.surface, ChatWidget)
+    agent.send_to_chat_widget(agent.chat(event.conversation), event.conversation.surface)
+
+
 @task()
 def follow_up(agent: Agent, event: Event, widget: ChatWidget) -> None: ...
 
@@ -80,7 +93,7 @@ def answer_questions(agent: Agent, event: Event) -> None:
     agent.send_to_chat_widget(agent.answer(event.conversation), event.conversation.surface)
 
 
-def names_in(agent: Agent, event: Event) -> dict[str, Any]:
+def names_in(agent: Agent, event: Event, name: str) -> dict[str, Any]:
     """What the examples take for granted."""
     return {
         **vars(runllm),
@@ -97,8 +110,9 @@ def names_in(agent: Agent, event: Event) -> dict[str, Any]:
         "follow_up": follow_up,
         "ask_whether_it_helped": ask_whether_it_helped,
         "find_customer": find_customer,
+        "order_status": order_status,
         "timedelta": timedelta,
-        "talk": Rehearsal(answer_questions),
+        "talk": Rehearsal(chats_about_orders if "use" in name else answer_questions),
     }
 
 
@@ -113,7 +127,7 @@ def test_an_example_runs(name: str) -> None:
 
     @entrypoint(listeners=[WidgetListener(domain="example.com")])
     def runs_it(agent: Agent, event: Event) -> None:
-        names = names_in(agent, event)
+        names = names_in(agent, event, name)
         if "discord" in name:
             names["thread"] = agent.create_discord_thread("1", "2")
         ran.append(name)

@@ -37,7 +37,7 @@ def test_the_sdk_loads_no_server_library_and_no_http_client(module: str) -> None
 def test_all_names_are_sorted_and_there() -> None:
     classes = [name for name in runllm.__all__ if name[0].isupper()]
     assert classes == sorted(classes)
-    assert runllm.__all__ == [*classes, "__version__", "entrypoint", "task"]
+    assert runllm.__all__ == [*classes, "__version__", "entrypoint", "task", "tool"]
     assert [name for name in runllm.__all__ if not hasattr(runllm, name)] == []
 
 

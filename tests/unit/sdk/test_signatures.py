@@ -44,6 +44,7 @@ METHODS: dict[str, Signature] = {
 WAITING = {"blocks": None, "block_until_button_clicked": False, "timeout": None, "allowed_users": None}
 
 EXTRAS: dict[str, dict[str, Any]] = {
+    "chat": {"tools": None},
     "create_zendesk_ticket": {"domain": None, "follow_up_of": None},
     "listen": {"timeout": None, "on_timeout": None},
     "send_to_admin_console": WAITING,

@@ -1,0 +1,140 @@
+"""How much the engine adds to a model's first word: from Enter in a browser until the word is there.
+
+python -m benchmarks.first_token [TIMES]
+
+`runllm dev` with all its processes, a Chromium with the widget, and a stand-in for the model's service that thinks for
+a while before it says its first word. The stand-in notes when a request came and when its first word left, the page
+notes when Enter was pressed and when the first text stood in the answer: what is left is what the engine took.
+"""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from benchmarks.figures import median, percentile, table
+from tests.fakes.anthropic import KEY, Anthropic, Trouble, serving
+from tests.faults.engine import Engine, running
+
+THINKS = 0.3
+"""Seconds until the stand-in says its first word."""
+
+HANDLER = """
+from runllm import Agent, Event, WidgetListener, entrypoint
+
+
+@entrypoint(listeners=[WidgetListener(domain="127.0.0.1"), WidgetListener(domain="localhost")])
+def streams(agent: Agent, event: Event) -> None:
+    agent.stream_answer(event.conversation)
+"""
+
+WATCH = """
+() => {
+  const chat = document.querySelector("runllm-chat");
+  window.times = { pressed: 0, shown: 0 };
+  chat.shadowRoot.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") window.times = { pressed: Date.now(), shown: 0 };
+  }, true);
+  new MutationObserver(() => {
+    if (window.times.shown || !window.times.pressed) return;
+    const drafts = chat.shadowRoot.querySelectorAll(".message.caret .body");
+    if ([...drafts].some((body) => body.textContent.trim())) window.times.shown = Date.now();
+  }).observe(chat.shadowRoot, { subtree: true, childList: true, characterData: true, attributes: true });
+}
+"""
+
+
+class Thoughtful(Anthropic):
+    """Notes when a request came, and when its first word left."""
+
+    def __init__(self) -> None:
+        super().__init__(piece=24, pause=0.02)
+        self.times: list[tuple[float, float]] = []
+
+    async def _stream(self, request: Any, body: dict[str, Any], message: dict[str, Any], trouble: Trouble) -> Any:
+        came = time.time()
+        thinking = Trouble(pause=THINKS)
+        asyncio.get_running_loop().call_later(THINKS + self.pause, lambda: self.times.append((came, time.time())))
+        return await super()._stream(request, body, message, thinking)
+
+
+@contextmanager
+def stand_in() -> Iterator[Thoughtful]:
+    """The stand-in, on a thread of its own."""
+    service, ready, loop = Thoughtful(), threading.Event(), asyncio.new_event_loop()
+    over = asyncio.Event()
+
+    async def serve() -> None:
+        async with serving(service):
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    ready.wait()
+    try:
+        yield service
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+
+
+def one(page: Page, service: Thoughtful, number: int) -> tuple[float, float]:
+    """Milliseconds that the engine added in all, and of those after the first word had left the service."""
+    box = page.get_by_role("textbox", name="Ask a question…")
+    box.fill(f"How do I install it? ({number})")
+    box.press("Enter")
+    page.wait_for_function("() => window.times.shown > 0", timeout=30_000)
+    times = page.evaluate("() => window.times")
+    page.wait_for_function("() => !document.querySelector('runllm-chat').shadowRoot.querySelector('.caret')")
+    came, left = service.times[-1]
+    pressed, shown = times["pressed"] / 1000, times["shown"] / 1000
+    return (shown - pressed - (left - came)) * 1000, (shown - left) * 1000
+
+
+def runllm(engine: Engine, *arguments: str) -> None:
+    environment = {**engine.environment, "RUNLLM_API_KEY": engine.api_key, "RUNLLM_SERVER": engine.url}
+    command = [str(Path(sys.executable).parent / "runllm"), *arguments]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+
+
+def measure(times: int) -> str:
+    """The table."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        raise SystemExit("There is no chromium on this machine")
+    with tempfile.TemporaryDirectory() as directory, stand_in() as service:
+        model = {"RUNLLM_MODEL": "anthropic", "RUNLLM_MODEL_KEY": KEY, "RUNLLM_MODEL_URL": service.url}
+        with running(Path(directory) / "home", "--no-example", **model) as engine, sync_playwright() as playwright:
+            engine.wait(lambda: (engine.home / "api_key").exists() and engine.api("/api/v1/workflows") is not None)
+            script = Path(directory) / "streams.py"
+            script.write_text(HANDLER)
+            runllm(engine, "docs", "add", str(Path(__file__).parents[1] / "examples" / "docs"))
+            runllm(engine, "publish", str(script), "--name", "streams")
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+            page = browser.new_page()
+            page.goto(f"{engine.url}/demo")
+            page.get_by_role("textbox", name="Ask a question…").wait_for()
+            page.evaluate(WATCH)
+            taken = [one(page, service, number) for number in range(times + 2)][2:]
+            browser.close()
+    rows = []
+    for name, values in (
+        ("added to the model's first word", [both[0] for both in taken]),
+        ("of this, after the first word left the service", [both[1] for both in taken]),
+    ):
+        rows.append([name, f"{median(values):.0f}", f"{percentile(values, 0.95):.0f}"])
+    return table(["ms", f"median of {times}", "95 %"], rows)
+
+
+if __name__ == "__main__":
+    print(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 30))
