@@ -22,6 +22,7 @@ from store.models import Document, KnowledgePage, KnowledgeSource, now
 from worker.answering import indexing
 from worker.answering.documents import Parsed, Unreadable, as_date
 from worker.answering.indexing import Conclusion, Indexed, Listed, Slice
+from worker.answering.parsing import Parser
 from worker.knowledge.readers import Means, reader_of
 from worker.knowledge.reading import Gone, Got, Known, Reader, Unreachable
 from worker.knowledge.settings import KnowledgeSettings
@@ -62,10 +63,10 @@ class _Tally:
 class IndexingActivities:
     """Indexes sources of all kinds."""
 
-    def __init__(self, store: Store, settings: KnowledgeSettings | None = None) -> None:
+    def __init__(self, store: Store, settings: KnowledgeSettings | None = None, parser: Parser | None = None) -> None:
         self._store = store
         self._settings = settings or KnowledgeSettings()
-        self._means = Means(store, self._settings)
+        self._means = Means(store, self._settings, parser or Parser())
 
     def all(self) -> list[Callable[..., Any]]:
         """The activities for `KNOWLEDGE_QUEUE`."""
@@ -173,6 +174,8 @@ class IndexingActivities:
         try:
             return *(await self._read(source, reader, page)), True
         except Gone as gone:
+            async with self._store.begin() as db:
+                await self._add_pages(db, source, gone.links)
             await self._set(page, is_gone=True, links=gone.links, problem=None, etag="", last_modified="", stamp="")
             return "empty", None, True
         except Unreadable as error:
@@ -206,13 +209,14 @@ class IndexingActivities:
         async with self._store.begin() as db:
             if is_changed:
                 await _put(db, source, page.path, got, parsed, digest, passages)
-            if new := [link for link in links if len(link) <= 1000]:
-                await self._add_pages(db, source, new)
+            await self._add_pages(db, source, links)
         await self._set(page, **values, links=links, problem=note)
         return "changed" if is_changed else "unchanged", note
 
     async def _add_pages(self, db: AsyncSession, source: KnowledgeSource, links: list[str]) -> None:
         """Pages that a page leads to become pages of the source, as long as it has not too many."""
+        if not links:
+            return
         room = self._settings.site_pages - await knowledge.count_pages(db, source.id)
         if room > 0:
             await knowledge.add_pages(db, source.id, links[:room])

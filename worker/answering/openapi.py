@@ -37,7 +37,7 @@ def parse_openapi(source: str) -> list[Operation]:
         raise Unreadable("is no OpenAPI file: it has no field `openapi` or `swagger` at its top")
     if not str(version).startswith(("2", "3")):
         raise Unreadable(f"is of OpenAPI {str(version)[:20]}; versions 2.0 and 3.x are read")
-    paths = spec.get("paths") or {}
+    paths = spec.get("paths", {})
     if not isinstance(paths, dict):
         raise Unreadable("is no valid OpenAPI file: `paths` has to be an object")
     info = spec.get("info")

@@ -15,8 +15,15 @@ import aiohttp
 Address = IPv4Address | IPv6Address
 
 _NAT64 = ip_network("64:ff9b::/96")
-# Public by its number, but it answers only to machines of that cloud: the platform's own services are behind it.
-_SERVICES_OF_CLOUDS = frozenset({ip_address("168.63.129.16")})
+# What Python's own list leaves out, depending on its release. 168.63.129.16 and 192.0.0.192 are public by their
+# numbers, but behind them are a cloud's own services for its machines.
+_NEVER = [
+    ip_network(one)
+    for one in (
+        "168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "100::/64", "2001::/23",
+        "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10",
+    )
+]  # fmt: skip
 
 
 class Forbidden(OSError):
@@ -64,7 +71,7 @@ class Egress:
             address.is_global
             and not address.is_multicast
             and not address.is_reserved
-            and address not in _SERVICES_OF_CLOUDS
+            and not any(address in network for network in _NEVER)
         )
 
     def _is_allowed(self, address: Address) -> bool:

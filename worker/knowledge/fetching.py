@@ -63,17 +63,24 @@ class Web:
         self._settings = settings
         self._pace = pace
         self._robots: dict[str, Protego | None] = {}
-        self._http = aiohttp.ClientSession(
-            connector=Egress(settings.allowed_networks).connector(),
-            timeout=_TIME,
-            headers={"User-Agent": settings.user_agent},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
+        self._opened: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
         """Closes its connections."""
-        await self._http.close()
+        if self._opened is not None:
+            await self._opened.close()
+
+    @property
+    def _http(self) -> aiohttp.ClientSession:
+        if self._opened is None:
+            self._opened = aiohttp.ClientSession(
+                connector=Egress(self._settings.allowed_networks).connector(),
+                timeout=_TIME,
+                headers={"User-Agent": self._settings.user_agent},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        return self._opened
 
     async def get(self, url: str, *, known: Mapping[str, str] | None = None, limit: int = LARGEST) -> Answer:
         """What is at an address. `known` are headers that let the server say that nothing has changed.

@@ -24,7 +24,7 @@ class Means:
 
     store: Store
     settings: KnowledgeSettings
-    parser: Parser = field(default_factory=Parser)
+    parser: Parser
     pace: Pace = field(init=False)
 
     def __post_init__(self) -> None:
