@@ -38,8 +38,12 @@ SCHEDULED_INDEX_WORKFLOW = "IndexOnSchedule"
 
 
 def index_workflow_id(source_id: int) -> str:
-    """The id of the Temporal workflow that indexes a source, and of the schedule that does so again and again."""
+    """The id of the Temporal workflow that indexes a source."""
     return f"index-{source_id}"
+
+
+SCHEDULES = "runllm-index-"
+"""What the ids of our schedules begin with; the number of a source follows."""
 
 
 O = TypeVar("O")  # noqa: E741 - an operation

@@ -51,8 +51,11 @@ class Counts(BaseModel):
 async def add_source(
     db: AsyncSession, agent_id: int, kind: str, location: str, base_url: str | None = None, **more: Any
 ) -> KnowledgeSource:
-    """Records where documents come from; the same location twice is one source. `more` are other columns."""
-    values = {"kind": kind, "base_url": base_url, **more}
+    """Records where documents come from; the same location twice is one source, and what is not given stays.
+
+    `more` are other columns.
+    """
+    values = {"kind": kind, **({} if base_url is None else {"base_url": base_url}), **more}
     new = insert(db, KnowledgeSource).values(agent_id=agent_id, location=location, **values)
     statement = new.on_conflict_do_update(index_elements=["agent_id", "location"], set_=values)
     return (await db.scalars(statement.returning(KnowledgeSource), execution_options=FRESH)).one()
@@ -100,6 +103,12 @@ async def document_by_path(db: AsyncSession, source_id: int, path: str) -> Docum
 async def documents(db: AsyncSession, source_id: int) -> list[Document]:
     """The documents of a source, by path."""
     return list(await db.scalars(select(Document).where(Document.source_id == source_id).order_by(Document.path)))
+
+
+async def documents_after(db: AsyncSession, source_id: int, path: str, limit: int) -> list[Document]:
+    """The next documents of a source, by path."""
+    query = select(Document).where(Document.source_id == source_id, Document.path > path)
+    return list(await db.scalars(query.order_by(Document.path).limit(limit)))
 
 
 async def put_document(
@@ -223,6 +232,12 @@ async def count_pages(db: AsyncSession, source_id: int) -> int:
 async def set_page(db: AsyncSession, page_id: int, **values: Any) -> None:
     """Records what was found at a page."""
     await db.execute(update(KnowledgePage).where(KnowledgePage.id == page_id).values(**values))
+
+
+async def count_problems(db: AsyncSession, source_id: int) -> int:
+    """How many pages of a source something is wrong with."""
+    wrong = (KnowledgePage.source_id == source_id, KnowledgePage.problem.is_not(None))
+    return (await db.execute(select(func.count()).select_from(KnowledgePage).where(*wrong))).scalar_one()
 
 
 async def problems(db: AsyncSession, source_id: int, after: int = 0, limit: int = 100) -> list[KnowledgePage]:

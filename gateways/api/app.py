@@ -23,6 +23,7 @@ def routes() -> list[web.AbstractRouteDef]:
         web.get(source, sources.get),
         web.post(f"{source}/sync", sources.sync),
         web.delete(source, sources.remove),
+        web.get(f"{source}/documents", sources.list_documents),
         web.get(f"{PREFIX}/sessions", sessions.list_sessions),
         web.get(f"{PREFIX}/sessions/{_ID}", sessions.get_session),
         web.get(f"{PREFIX}/messages", sessions.new_messages),

@@ -8,8 +8,10 @@ from gateways.connecting import Checked, Finding
 from store.models import (
     ApiKey,
     ButtonWaitRow,
+    Document,
     InboxRow,
     Installation,
+    KnowledgePage,
     KnowledgeSource,
     Message,
     Session,
@@ -97,8 +99,24 @@ def source_shape(source: KnowledgeSource, documents: int = 0, passages: int = 0)
         "error": source.error,
         "documents": documents,
         "passages": passages,
+        "every_seconds": source.every_seconds,
         "synced_at": _time(source.synced_at),
     }
+
+
+def document_shape(document: Document) -> dict[str, Any]:
+    return {
+        "id": document.id,
+        "path": document.path,
+        "url": document.url,
+        "title": document.title,
+        "dated_at": _time(document.dated_at),
+        "indexed_at": _time(document.indexed_at),
+    }
+
+
+def problem_shape(page: KnowledgePage) -> dict[str, Any]:
+    return {"path": page.path, "problem": page.problem, "at": _time(page.read_at)}
 
 
 def wait_shape(wait: ButtonWaitRow) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """Knowledge sources over HTTP."""
 
 import re
-from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateways.api.auth import Caller, caller
 from gateways.api.sessions import number_in
-from gateways.api.shapes import passage_shape, source_shape
+from gateways.api.shapes import document_shape, passage_shape, problem_shape, source_shape
+from gateways.api.source_kinds import Kind, kind_of, problem_with
 from gateways.refusals import RefusedError, checked, read_json
 from gateways.services import services
 from store import audit, knowledge, search
@@ -18,24 +18,47 @@ from store.models import KnowledgeSource
 
 _WORD = re.compile(r"\w[\w'-]*")
 _MOST_WORDS = 60
+_OFTEN_ENOUGH = 60
 
 
 class NewSource(BaseModel):
-    """Where documents come from."""
+    """Where documents come from. For a location that is known already, what is left out stays as it is.
+
+    Attributes:
+        kind: Guessed from the location where it is left out.
+        every_seconds: How often it is indexed again by itself; 0 is never.
+        is_internal: Its passages are for colleagues only.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["folder"]
-    location: str = Field(max_length=1000)
+    kind: Kind | None = None
+    location: str = Field(max_length=1000, pattern=r"^\S(?:.*\S)?$")
     base_url: str | None = Field(default=None, max_length=2000, pattern=r"^https?://")
+    every_seconds: int | None = Field(default=None, ge=0, le=366 * 86400)
+    is_internal: bool | None = None
 
-    @field_validator("location")
-    @classmethod
-    def is_absolute(cls, location: str) -> str:
+    @model_validator(mode="after")
+    def is_whole(self) -> "NewSource":
         """The worker reads it, and its working directory is not the caller's."""
-        if not PurePosixPath(location).is_absolute():
-            raise ValueError(f"{location!r} is relative; give the folder's absolute path")
-        return location
+        if problem := problem_with(self.of_kind, self.location):
+            raise ValueError(f"location: {self.location!r} {problem}")
+        if self.every_seconds and self.every_seconds < _OFTEN_ENOUGH:
+            raise ValueError(f"every_seconds: at most once a minute, which is {_OFTEN_ENOUGH}")
+        return self
+
+    @property
+    def of_kind(self) -> Kind:
+        """The kind that was given or guessed."""
+        return self.kind or kind_of(self.location)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What else was given, as columns of the source."""
+        given: dict[str, Any] = {} if self.base_url is None else {"base_url": self.base_url}
+        if self.every_seconds is not None:
+            given["every_seconds"] = self.every_seconds or None
+        return given
 
 
 async def add(request: web.Request) -> web.Response:
@@ -44,9 +67,13 @@ async def add(request: web.Request) -> web.Response:
     deps = services(request)
     new = checked(NewSource, await read_json(request, 64 * 1024), what="source")
     async with deps.store.begin() as db:
-        source = await knowledge.add_source(db, who.agent_id, new.kind, new.location, new.base_url)
-        await knowledge.set_progress(db, source.id, state="new")
-        await audit.record(db, actor=who.name, action="add source", subject=new.location)
+        source = await knowledge.add_source(db, who.agent_id, new.of_kind, new.location, **new.columns)
+        if source.state != "running":
+            await knowledge.set_progress(db, source.id, state="new")
+        detail = {"kind": source.kind, "every_seconds": source.every_seconds}
+        await audit.record(db, actor=who.name, action="add source", subject=new.location, detail=detail)
+    if new.every_seconds is not None:
+        await deps.indexing.schedule(source.id, source.every_seconds)
     await deps.indexing.start(source.id)
     return await _answer(request, source.id, 202)
 
@@ -84,7 +111,24 @@ async def remove(request: web.Request) -> web.Response:
     async with services(request).store.begin() as db:
         await knowledge.remove_source(db, source.id)
         await audit.record(db, actor=who.name, action="remove source", subject=source.location)
+    if source.every_seconds is not None:
+        await services(request).indexing.schedule(source.id, None)
     return web.json_response({"id": source.id, "removed": True})
+
+
+async def list_documents(request: web.Request) -> web.Response:
+    """The documents of a source by path, or with `failed=1` the pages that something is wrong with."""
+    source = await _existing(request, await caller(request))
+    limit = number_in(request, "limit", 100, 1, 1000)
+    async with services(request).store.read() as db:
+        if request.query.get("failed") == "1":
+            number = number_in(request, "after", 0, 0)
+            pages = await knowledge.problems(db, source.id, number, limit)
+            following = pages[-1].id if len(pages) == limit else None
+            return web.json_response({"problems": [problem_shape(page) for page in pages], "next": following})
+        found = await knowledge.documents_after(db, source.id, request.query.get("after", ""), limit)
+    last = found[-1].path if len(found) == limit else None
+    return web.json_response({"documents": [document_shape(one) for one in found], "next": last})
 
 
 async def find(request: web.Request) -> web.Response:
@@ -119,4 +163,5 @@ async def _answer(request: web.Request, source_id: int, status: int) -> web.Resp
 
 async def _shape(db: AsyncSession, source: KnowledgeSource) -> dict[str, object]:
     counts = await knowledge.counts_of_source(db, source.id)
-    return source_shape(source, counts.documents, counts.passages)
+    troubles = await knowledge.count_problems(db, source.id)
+    return source_shape(source, counts.documents, counts.passages) | {"problems": troubles}

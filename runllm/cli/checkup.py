@@ -193,12 +193,23 @@ def _sources(sources: list[dict[str, Any]]) -> Iterator[Finding]:
         yield Finding(
             "bad",
             f"Source {source['id']}, {source['location']}, was not indexed: {why}. Once that is put right, "
-            f"`runllm docs add {source['location']}` indexes it again.",
+            f"`runllm docs sync {source['id']}` indexes it again.",
         )
+    for source in sources:
+        if source["problems"] and source["state"] != "failed":
+            pages = showing.counted(source["problems"], "page")
+            yield Finding(
+                "note",
+                f"Source {source['id']}, {source['location']}: {pages} could not be indexed, or not as they should be. "
+                f"`runllm docs list {source['id']} --failed` says which, and why.",
+            )
     if not sources:
         yield Finding("note", "No documentation is indexed, so there is nothing to answer from: `runllm docs add`.")
     elif not failed:
         passages = sum(source["passages"] for source in sources)
+        if not passages:
+            yield Finding("note", "The sources hold no text, so there is nothing to answer from: `runllm docs list`.")
+            return
         yield Finding("good", f"Documentation is indexed: {showing.counted(passages, 'passage')}.")
 
 

@@ -1,5 +1,6 @@
-"""`runllm docs add`, `list`, `search` and `remove`."""
+"""`runllm docs add`, `list`, `sync`, `search` and `remove`."""
 
+import re
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,54 +15,124 @@ from runllm.errors import ServerError, UsageError
 app = typer.Typer(no_args_is_help=True, help="The documentation that answers come from: index it, search it.")
 
 POLL_SECONDS = 0.2
-STANDSTILL_SECONDS = 60.0
-"""Indexing that has not moved for so long is not going on."""
+STANDSTILL_SECONDS = 300.0
+"""Indexing that has not moved for so long is not going on; a repository may take that long to be fetched."""
 
 _OVER = ("done", "failed")
+_KINDS = ("folder", "file", "site", "sitemap", "git", "zendesk", "openapi")
+_EVERY = re.compile(r"^(\d+)\s*(m|min|h|d)$")
+_SECONDS = {"m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 @app.command()
 def add(
-    path: Annotated[Path, typer.Argument(help="Folder of Markdown and HTML files.", show_default=False)],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A folder or file; the address of a site, sitemap, Git repository, help centre or OpenAPI file.",
+            show_default=False,
+        ),
+    ],
+    kind: Annotated[str | None, typer.Option(help=f"What it is, where that is not plain: {', '.join(_KINDS)}.")] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="Where the folder is on the web, so that answers can link to it.")
+        str | None, typer.Option(help="Where the files are on the web, so that answers can link to them.")
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option(help="Index it again by itself so often: 30m, 6h, 1d; `never` ends that.")
     ] = None,
     json: AsJson = False,
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
-    """Index a folder of documentation, and show how far it is.
+    """Index documentation, and show how far it is.
 
-    The folder is read where the engine runs, at the same path. A folder that was added before is indexed again: only
-    what has changed is read.
+    Markdown, MDX, reStructuredText, HTML, PDF and OpenAPI are read. Folders and files are read where the engine runs,
+    at the same path. What was added before is indexed again: only what has changed is read.
     """
     with in_words():
-        if not path.is_dir():
-            what = "is a file" if path.exists() else "does not exist"
-            raise UsageError(f"{path} {what}. Name a folder of Markdown or HTML files")
-        if base_url is not None and not base_url.startswith(("http://", "https://")):
-            raise UsageError(f"--base-url {base_url!r} is no address. Write it like https://docs.example.com")
+        new = {
+            **_located(what, kind),
+            **({} if base_url is None else {"base_url": _address(base_url)}),
+            **({} if every is None else {"every_seconds": _seconds(every)}),
+        }
         engine = Engine.of(server, api_key)
-        new = {"kind": "folder", "location": str(path.resolve()), "base_url": base_url}
-        source = _indexed(engine, engine.post("sources", new))
-        if json:
-            showing.as_json(source)
-        if source["state"] == "failed":
-            raise ServerError(
-                f"{source['location']} could not be indexed: {str(source['error']).rstrip('.')}. Once that is put "
-                "right, run this again"
-            )
-        if not json:
-            documents, passages = source["documents"], source["passages"]
-            typer.echo(
-                f"Source {source['id']}: {showing.counted(documents, 'document')}, "
-                f"{showing.counted(passages, 'passage')} from {path}"
-            )
+        _followed(engine, engine.post("sources", new), what, json)
+
+
+@app.command()
+def sync(
+    id: Annotated[int, typer.Argument(min=1, help="Number of the source.", show_default=False)],
+    json: AsJson = False,
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+) -> None:
+    """Index a source again, and show how far it is. What has not changed is not read."""
+    with in_words():
+        engine = Engine.of(server, api_key)
+        advice = "`runllm docs list` shows those there are"
+        source = known(lambda: engine.post(f"sources/{id}/sync", {}), advice)
+        _followed(engine, source, source["location"], json)
+
+
+def _located(what: str, kind: str | None) -> dict[str, Any]:
+    """The location that was meant, and its kind where that can be seen from here."""
+    if kind is not None and kind not in _KINDS:
+        raise UsageError(f"--kind {kind!r} is none. Kinds are {', '.join(_KINDS)}")
+    if "://" in what or what.startswith("git@"):
+        return {"location": what, "kind": kind}
+    plain, mark, branch = what.partition("#") if kind == "git" else (what, "", "")
+    path = Path(plain)
+    if not path.exists():
+        raise UsageError(f"{plain} does not exist. Name a folder or a file, or an address that begins with https://")
+    is_folder = path.is_dir()
+    if is_folder != (kind in ("folder", "git")) and kind is not None:
+        raise UsageError(f"{plain} is a {'folder' if is_folder else 'file'}, which no source of the kind {kind} is")
+    guessed = "folder" if is_folder else "openapi" if path.suffix in (".json", ".yaml", ".yml") else "file"
+    return {"location": f"{path.resolve()}{mark}{branch}", "kind": kind or guessed}
+
+
+def _address(base_url: str) -> str:
+    if not base_url.startswith(("http://", "https://")):
+        raise UsageError(f"--base-url {base_url!r} is no address. Write it like https://docs.example.com")
+    return base_url
+
+
+def _seconds(every: str) -> int:
+    if every == "never":
+        return 0
+    found = _EVERY.match(every)
+    if found is None or int(found[1]) == 0:
+        raise UsageError(f"--every {every!r} is no time. Write it like 30m, 6h or 1d, or `never`")
+    return int(found[1]) * _SECONDS[found[2]]
+
+
+def _followed(engine: Engine, source: dict[str, Any], what: str, json: bool) -> None:
+    """Shows a bar until indexing is over, then how it ended."""
+    source = _indexed(engine, source)
+    if json:
+        showing.as_json(source)
+    if source["state"] == "failed":
+        raise ServerError(
+            f"{source['location']} could not be indexed: {str(source['error']).rstrip('.')}. Once that is put "
+            f"right, `runllm docs sync {source['id']}` tries again"
+        )
+    if json:
+        return
+    documents, passages = source["documents"], source["passages"]
+    typer.echo(
+        f"Source {source['id']}: {showing.counted(documents, 'document')}, "
+        f"{showing.counted(passages, 'passage')} from {what}"
+    )
+    if source["error"]:
+        typer.echo(f"{showing.one_line(source['error'], 500)}")
+    if source["problems"]:
+        pages = showing.counted(source["problems"], "page")
+        typer.echo(f"{pages} with something to know: `runllm docs list {source['id']} --failed`")
 
 
 def _indexed(engine: Engine, source: dict[str, Any]) -> dict[str, Any]:
     """Shows a bar until indexing is over."""
-    columns = (TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
+    columns = (TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TextColumn("pages"))
     out = showing.console()
     out.stderr = True
     moved = time.monotonic()
@@ -74,41 +145,100 @@ def _indexed(engine: Engine, source: dict[str, Any]) -> dict[str, Any]:
             if (before["state"], before["done"]) != (source["state"], source["done"]):
                 moved = time.monotonic()
             elif time.monotonic() - moved > STANDSTILL_SECONDS:
+                why = f" ({source['error'].rstrip('.')})" if source["error"] else ""
                 raise ServerError(
-                    f"Indexing of {source['location']} does not move. Look with `runllm doctor` whether a worker runs; "
-                    "indexing goes on by itself then"
+                    f"Indexing of {source['location']} does not move{why}. Look with `runllm doctor` whether a worker "
+                    "runs; indexing goes on by itself then"
                 )
     return source
 
 
 @app.command("list")
-def list_sources(json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
-    """List what has been indexed."""
+def list_sources(
+    id: Annotated[
+        int | None, typer.Argument(min=1, help="Number of a source, to list its documents.", show_default=False)
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only pages that could not be indexed, or not as they should be.")
+    ] = False,
+    json: AsJson = False,
+    server: Server = DEFAULT_SERVER,
+    api_key: ApiKey = "",
+) -> None:
+    """List what has been indexed: the sources, or with a number the documents of one."""
     with in_words():
-        found = Engine.of(server, api_key).get("sources")
+        engine = Engine.of(server, api_key)
+        if id is not None:
+            _documents(engine, id, failed, json)
+            return
+        found = engine.get("sources")
         if json:
             showing.as_json(found)
         elif not found["sources"]:
-            typer.echo("Nothing is indexed. `runllm docs add FOLDER` indexes a folder.")
+            typer.echo("Nothing is indexed. `runllm docs add FOLDER` indexes a folder, `runllm docs add URL` a site.")
+        elif failed:
+            for source in found["sources"]:
+                _documents(engine, source["id"], True, False)
         else:
             _list(found["sources"])
 
 
 def _list(sources: list[dict[str, Any]]) -> None:
-    made = showing.table("id", "state", "documents", "passages", "indexed", last="folder")
+    made = showing.table("id", "kind", "state", "documents", "passages", "indexed", last="source")
     for source in sources:
         state = source["state"]
         if state == "running":
             state = f"{source['done']} of {source['total'] or '?'}"
+        more = [source["base_url"], source["every_seconds"] and f"every {_duration(source['every_seconds'])}"]
         showing.row(
-            made, source["id"], state, source["documents"], source["passages"], showing.when(source["synced_at"]),
-            source["location"] + (f"\n{source['base_url']}" if source["base_url"] else ""),
+            made, source["id"], source["kind"], state, source["documents"], source["passages"],
+            showing.when(source["synced_at"]), "\n".join(filter(None, [source["location"], *more])),
         )  # fmt: skip
     out = showing.console()
     out.print(made)
     for source in sources:
         if source["error"]:
             out.print(f"{source['id']}: {source['error']}", markup=False)
+        if source["problems"]:
+            pages = showing.counted(source["problems"], "page")
+            out.print(f"{source['id']}: {pages} with something to know: runllm docs list {source['id']} --failed")
+
+
+def _duration(seconds: int) -> str:
+    for unit, size in (("d", 86400), ("h", 3600)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds // 60}m"
+
+
+def _documents(engine: Engine, source_id: int, failed: bool, json: bool) -> None:
+    """Lists the documents of a source, or its problems; as many requests as that takes."""
+    name = "problems" if failed else "documents"
+    rows: list[dict[str, Any]] = []
+    after: Any = None
+    while True:
+        query = {"failed": "1" if failed else None, "after": after, "limit": 1000}
+        found = known(
+            lambda query=query: engine.get(f"sources/{source_id}/documents", **query),  # type: ignore[misc]
+            "`runllm docs list` shows those there are",
+        )
+        rows += found[name]
+        after = found["next"]
+        if after is None:
+            break
+    if json:
+        showing.as_json({name: rows})
+    elif not rows:
+        nothing = "Nothing is wrong with the pages" if failed else "There are no documents"
+        typer.echo(f"{nothing} of source {source_id}.")
+    elif failed:
+        for row in rows:
+            typer.echo(f"{row['path']} {row['problem']}")
+    else:
+        made = showing.table("dated", last="document")
+        for row in rows:
+            showing.row(made, (row["dated_at"] or "")[:10], f"{row['title']}\n{row['url'] or row['path']}")
+        showing.console().print(made)
 
 
 @app.command()
@@ -146,7 +276,7 @@ def remove(
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
-    """Forget a folder and all that came from it. The files stay where they are."""
+    """Forget a source and all that came from it. The files stay where they are."""
     with in_words():
         engine = Engine.of(server, api_key)
         known(lambda: engine.delete(f"sources/{id}"), "`runllm docs list` shows those there are")

@@ -29,7 +29,7 @@ async def test_a_location_is_one_source_of_an_agent(db: AsyncSession, source: Kn
     again = await knowledge.add_source(db, source.agent_id, "folder", "/docs")
     other = await agents.ensure_agent(db, "other")
     theirs = await knowledge.add_source(db, other.id, "folder", "/docs")
-    assert (again.id, again.base_url) == (source.id, None)
+    assert (again.id, again.base_url) == (source.id, "https://docs.example.com"), "what is not given stays"
     assert [row.id for row in await knowledge.sources(db, source.agent_id)] == [source.id]
     assert [row.id for row in await knowledge.sources(db)] == [source.id, theirs.id]
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
-from runllm.errors import UsageError
+from runllm.errors import RateLimited, UsageError
 from store import knowledge
 from store.engine import Store
 from store.models import Document, KnowledgePage, KnowledgeSource, now
@@ -34,6 +34,7 @@ FORMAT = "2"
 
 _ERROR_NOTES = 5
 _LOOKED_AT = 5000
+_SHOWN_EVERY = 1.0
 _SECONDS = 60.0
 """One activity reads for so long at most, or a slow site would show no progress."""
 
@@ -53,6 +54,7 @@ class _Tally:
     notes: list[str] = field(default_factory=list)
     last: int | None = None
     read: int = 0
+    shown: float = field(default_factory=time.monotonic)
     unanswered: int = 0
 
     @property
@@ -76,7 +78,7 @@ class IndexingActivities:
     async def list_files(self, source_id: int) -> Listed:
         """What there is to index."""
         source = await self._source(source_id)
-        async with self._reader(source) as reader:
+        async with self._reader(source) as reader, self._tell_of_waits(source_id):
             listing = await reader.listing()
         wanted = {path: _stamp(source, stamp) if stamp else "" for path, stamp in listing.pages.items()}
         async with self._store.begin() as db:
@@ -89,10 +91,11 @@ class IndexingActivities:
         """Indexes the next pages; one that cannot be indexed does not keep the others from it."""
         source = await self._source(slice.source_id)
         tally, until = _Tally(), time.monotonic() + _SECONDS
-        async with self._reader(source) as reader:
+        async with self._reader(source) as reader, self._tell_of_waits(source.id):
             while pages := await self._next(slice, tally, until):
                 for page in pages:
                     await self._take(source, reader, page, slice.since, tally)
+                    await self._show(source, slice, tally)
                     if tally.read >= slice.limit or time.monotonic() > until:
                         break
         async with self._store.begin() as db:
@@ -150,6 +153,28 @@ class IndexingActivities:
             return []
         async with self._store.read() as db:
             return await knowledge.pages_after(db, slice.source_id, tally.last or slice.after, 500)
+
+    async def _show(self, source: KnowledgeSource, slice: Slice, tally: _Tally) -> None:
+        """Lets people see how far it is, about once a second."""
+        if time.monotonic() - tally.shown < _SHOWN_EVERY:
+            return
+        tally.shown = time.monotonic()
+        async with self._store.begin() as db:
+            done = slice.done + tally.seen
+            total = max(await knowledge.count_pages(db, source.id), done)
+            await knowledge.set_progress(db, source.id, state="running", done=done, total=total)
+
+    @asynccontextmanager
+    async def _tell_of_waits(self, source_id: int) -> AsyncIterator[None]:
+        """Around reading: a server that wants to be left alone for long is no error, but people should know."""
+        try:
+            yield
+        except RateLimited as limited:
+            minutes = max(1, round(limited.retry_after / 60))
+            async with self._store.begin() as db:
+                error = f"{limited} for {minutes} minutes; indexing goes on by itself then"
+                await knowledge.set_progress(db, source_id, state="running", error=error)
+            raise
 
     async def _take(
         self, source: KnowledgeSource, reader: Reader, page: KnowledgePage, since: datetime | None, tally: _Tally

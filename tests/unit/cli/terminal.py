@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from runllm.cli.app import app
-from store import agents, published
+from store import agents, knowledge, published
+from store.models import KnowledgeSource
 from tests.unit.gateways.conftest import Gateway
 
 
@@ -27,6 +28,11 @@ class Terminal:
         assert result.exit_code == code, result.output
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result
+
+    async def gateway_sources(self) -> list[KnowledgeSource]:
+        """The knowledge sources in the record."""
+        async with self.gateway.store.read() as db:
+            return await knowledge.sources(db)
 
     async def json(self, *words: str, code: int = 0) -> Any:
         """Runs a command with --json and reads what it prints."""

@@ -56,6 +56,7 @@ async def sentences(terminal: Terminal, code: int) -> str:
 async def indexed(terminal: Terminal, **progress: Any) -> None:
     async with terminal.gateway.store.begin() as db:
         source = await knowledge.add_source(db, 1, "folder", "/pages", None)
+        await knowledge.put_document(db, source, "a.md", None, "A", "1", [knowledge.NewPassage(text="Words.")])
         await knowledge.set_progress(db, source.id, **{"state": "done", **progress})
 
 

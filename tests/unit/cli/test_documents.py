@@ -68,6 +68,80 @@ async def test_a_folder_that_cannot_be_indexed_ends_with_the_reason(terminal: Te
     assert "No file in it could be read." in (await terminal.run("docs", "list")).stdout
 
 
+async def test_what_is_meant_goes_to_the_engine(terminal: Terminal, folder: Path, tmp_path: Path) -> None:
+    """The kinds of addresses are the engine's to guess; files are looked at here."""
+    api = tmp_path / "api.yaml"
+    api.write_text("openapi: 3.1.0")
+    given = {
+        "https://docs.example.com/": "site",
+        "https://github.com/acme/docs": "git",
+        "https://acme.zendesk.com/hc/en-us": "zendesk",
+        "https://docs.example.com/sitemap.xml": "sitemap",
+        "https://docs.example.com/openapi.json": "openapi",
+        "https://docs.example.com/manual.pdf": "file",
+        str(api): "openapi",
+        str(folder): "folder",
+    }
+    for what in given:
+        adding = asyncio.create_task(terminal.run("docs", "add", what, "--every", "6h", code=1))
+        await conclude(terminal.gateway, what)
+        await adding
+    found = (await terminal.json("docs", "list"))["sources"]
+    assert {source["location"]: source["kind"] for source in found} == given
+    assert {source["every_seconds"] for source in found} == {6 * 3600}
+    assert len(terminal.gateway.temporal.schedules) == len(given)
+    listed = await terminal.run("docs", "list")
+    assert fits(listed)
+    assert "every 6h" in listed.stdout
+
+
+async def conclude(gateway: Gateway, location: str) -> None:
+    """Plays the worker: a source fails as soon as it is there."""
+    async with asyncio.timeout(20):
+        while True:
+            async with gateway.store.read() as db:
+                found = [one for one in await knowledge.sources(db) if one.location == location]
+            if found:
+                break
+            await asyncio.sleep(0.01)
+    async with gateway.store.begin() as db:
+        await knowledge.set_progress(db, found[0].id, state="failed", error="It is a test.")
+
+
+async def test_documents_and_problems_of_a_source_are_listed(terminal: Terminal, folder: Path) -> None:
+    adding = asyncio.create_task(terminal.run("docs", "add", str(folder)))
+    await index(terminal.gateway)
+    await adding
+    async with terminal.gateway.store.begin() as db:
+        await knowledge.add_pages(db, 1, ["a.md", "b.pdf"])
+        (page,) = [one for one in await knowledge.pages_after(db, 1, 0, 9) if one.path == "b.pdf"]
+        await knowledge.set_page(db, page.id, problem="has more than 50 MB")
+    listed = await terminal.run("docs", "list", "1")
+    assert fits(listed)
+    assert "Accounts" in listed.stdout
+    assert (await terminal.run("docs", "list", "1", "--failed")).stdout == "b.pdf has more than 50 MB\n"
+    assert "docs list 1 --failed" in (await terminal.run("docs", "list")).stdout
+    assert (await terminal.json("docs", "list", "1", "--failed"))["problems"][0]["path"] == "b.pdf"
+    assert "There is no source 7" in await terminal.refused("docs", "list", "7")
+    doctor = " ".join((await terminal.run("doctor", code=1)).stdout.split())
+    assert "1 page could not be indexed, or not as they should be. `runllm docs list 1 --failed`" in doctor
+
+
+async def test_a_source_is_synced_again(terminal: Terminal, folder: Path) -> None:
+    adding = asyncio.create_task(terminal.run("docs", "add", str(folder)))
+    await index(terminal.gateway)
+    await adding
+    syncing = asyncio.create_task(terminal.run("docs", "sync", "1"))
+    async with asyncio.timeout(20):
+        while True:
+            if (await terminal.gateway_sources())[0].state == "new":
+                break
+            await asyncio.sleep(0.01)
+    await index(terminal.gateway)
+    assert "Source 1: 1 document" in (await syncing).stdout
+    assert "There is no source 9" in await terminal.refused("docs", "sync", "9")
+
+
 async def test_indexing_that_nobody_does_is_given_up(
     terminal: Terminal, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,7 +153,17 @@ async def test_indexing_that_nobody_does_is_given_up(
 async def test_likely_mistakes_are_told(terminal: Terminal, folder: Path) -> None:
     assert "does not exist" in await terminal.refused("docs", "add", str(folder / "none"), code=2)
     (folder / "a.md").write_text("# A")
-    assert "is a file" in await terminal.refused("docs", "add", str(folder / "a.md"), code=2)
+    assert "is none. Kinds are" in await terminal.refused("docs", "add", str(folder), "--kind", "book", code=2)
+    assert "is a folder, which no source" in await terminal.refused(
+        "docs", "add", str(folder), "--kind", "file", code=2
+    )
+    assert "is a file, which no source" in await terminal.refused(
+        "docs", "add", str(folder / "a.md"), "--kind", "folder", code=2
+    )
+    assert "is no time" in await terminal.refused("docs", "add", str(folder), "--every", "6 weeks", code=2)
+    said = await terminal.refused("docs", "add", "https://me:secret@docs.example.com/")
+    assert "has a name or a password in it" in said
+    assert "needs. Write it like" in await terminal.refused("docs", "add", "ftp://example.com", "--kind", "site")
     assert "is no address" in await terminal.refused("docs", "add", str(folder), "--base-url", "docs", code=2)
     assert "has no words" in await terminal.refused("docs", "search", "?!")
     said = await terminal.refused("docs", "remove", "77")

@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 from pydantic import TypeAdapter
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, Schedule, ScheduleAlreadyRunningError, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from gateways.temporal import Temporal
@@ -43,6 +43,7 @@ class FakeTemporal(Temporal):
         self.running: dict[str, WorkflowExecutionStatus] = {}
         self.outcomes: dict[str, list[Outcome]] = {}
         self.queries: list[str] = []
+        self.schedules: dict[str, Schedule] = {}
         self.problem: Problem = lambda workflow_id: None
 
     async def client(self) -> Client:
@@ -59,6 +60,41 @@ class FakeTemporal(Temporal):
 
     def get_workflow_handle(self, workflow_id: str) -> FakeHandle:
         return FakeHandle(self, workflow_id)
+
+    async def create_schedule(self, id: str, schedule: Schedule, *, rpc_timeout: Any) -> None:
+        if (problem := self.problem(id)) is not None:
+            raise problem
+        if id in self.schedules:
+            raise ScheduleAlreadyRunningError
+        self.schedules[id] = schedule
+
+    def get_schedule_handle(self, id: str) -> "FakeSchedule":
+        return FakeSchedule(self, id)
+
+    async def list_schedules(self, *, rpc_timeout: Any) -> AsyncIterator[Any]:
+        if (problem := self.problem("")) is not None:
+            raise problem
+
+        async def listed() -> AsyncIterator[Any]:
+            for id in list(self.schedules):
+                yield type("Listed", (), {"id": id})()
+
+        return listed()
+
+
+class FakeSchedule:
+    def __init__(self, fake: FakeTemporal, id: str) -> None:
+        self._fake = fake
+        self._id = id
+
+    async def update(self, change: Callable[[Any], Any], *, rpc_timeout: Any) -> None:
+        self._fake.schedules[self._id] = change(None).schedule
+
+    async def delete(self, *, rpc_timeout: Any) -> None:
+        if (problem := self._fake.problem(self._id)) is not None:
+            raise problem
+        if self._fake.schedules.pop(self._id, None) is None:
+            raise RPCError("schedule not found", RPCStatusCode.NOT_FOUND, b"")
 
 
 def down(workflow_id: str) -> Exception:

@@ -1,12 +1,14 @@
 """The control API over HTTP, on a real store."""
 
 import json
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
 import pytest
 from temporalio.service import RPCStatusCode
 
+from gateways.api.source_kinds import kind_of
 from gateways.wire import KNOWLEDGE_QUEUE, build_id_of
 from runllm.bridge.listeners import AdminConsoleListener, SlackListener, WidgetListener
 from runllm.bundle import Bundle
@@ -295,16 +297,65 @@ async def test_a_source_waits_for_temporal(gateway: Gateway, api: Client) -> Non
     assert KNOWLEDGE_QUEUE == "runllm-knowledge"
 
 
+async def test_schedules_follow_the_record(gateway: Gateway, api: Client) -> None:
+    schedules, indexing = gateway.temporal.schedules, gateway.services.indexing
+    first = await api.post("sources", {"location": "https://docs.example.com/", "every_seconds": 3600}, 202)
+    assert (first["kind"], first["every_seconds"]) == ("site", 3600)
+    name = f"runllm-index-{first['id']}"
+    assert schedules[name].spec.intervals[0].every == timedelta(hours=1)
+    await api.post("sources", {"location": "https://docs.example.com/", "every_seconds": 7200}, 202)
+    assert schedules[name].spec.intervals[0].every == timedelta(hours=2)
+    again = await api.post("sources", {"location": "https://docs.example.com/"}, 202)
+    assert again["every_seconds"] == 7200, "what is not given stays"
+    await api.post("sources", {"location": "https://docs.example.com/", "every_seconds": 0}, 202)
+    assert schedules == {}
+
+    gateway.temporal.problem = down
+    second = await api.post("sources", {"location": "/docs", "every_seconds": 600}, 202)
+    assert schedules == {}
+    gateway.temporal.problem = lambda id: None
+    schedules["runllm-index-77"] = schedules["somebody-else"] = None  # type: ignore[assignment]
+    await indexing.follow_record()
+    assert sorted(schedules) == [f"runllm-index-{second['id']}", "somebody-else"]
+    await api.call("DELETE", f"sources/{second['id']}")
+    assert sorted(schedules) == ["somebody-else"]
+
+
+@pytest.mark.parametrize(
+    ("location", "kind"),
+    [
+        ("https://docs.example.com/guide.html", "site"),
+        ("https://docs.example.com/sitemap_index.xml.gz", "sitemap"),
+        ("https://help.example.com/hc/en-us", "zendesk"),
+        ("https://github.com/owner/name", "git"),
+        ("https://github.com/owner/name/blob/main/api.yaml", "openapi"),
+        ("https://git.example.com/docs.git#v2", "git"),
+        ("git@github.com:owner/name.git", "git"),
+        ("/srv/docs", "folder"),
+        ("/srv/docs/guide.PDF", "file"),
+        ("/srv/api.json", "openapi"),
+    ],
+)
+def test_the_kind_of_a_source_is_guessed(location: str, kind: str) -> None:
+    assert kind_of(location) == kind
+
+
 @pytest.mark.parametrize(
     ("body", "names"),
     [
         ({"kind": "folder", "location": "docs"}, "location"),
+        ({"kind": "site", "location": "/docs"}, "location"),
+        ({"kind": "folder", "location": "https://docs.example.com"}, "location"),
+        ({"location": "https://me:secret@docs.example.com"}, "location"),
+        ({"kind": "facts", "location": "learned-facts"}, "kind"),
+        ({"location": "/docs", "every_seconds": 5}, "every_seconds"),
         ({"kind": "web", "location": "/docs"}, "kind"),
         ({"kind": "folder", "location": "/docs", "base_url": "javascript:alert(1)"}, "base_url"),
     ],
 )
 async def test_a_source_that_makes_no_sense_is_refused(api: Client, body: Any, names: str) -> None:
-    assert f"{names}:" in (await api.post("sources", body, 422))["error"]["message"]
+    message = (await api.post("sources", body, 422))["error"]["message"]
+    assert f"{names}:" in message
 
 
 async def test_console_listeners_overlap_by_agent(api: Client) -> None:
