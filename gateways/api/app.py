@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateways.api import evaluation, health, installations, keys, sessions, sources, workflows
+from gateways.api import evaluation, facts, health, installations, keys, sessions, sources, workflows
 
 PREFIX = "/api/v1"
 _ID = r"{id:[0-9]{1,9}}"
@@ -12,6 +12,7 @@ def routes() -> list[web.AbstractRouteDef]:
     """The control API's routes."""
     name = f"{PREFIX}/workflows/{{name}}"
     source = f"{PREFIX}/sources/{_ID}"
+    fact = f"{PREFIX}/facts/{_ID}"
     return [
         web.post(f"{PREFIX}/workflows", workflows.publish),
         web.get(f"{PREFIX}/workflows", workflows.list_workflows),
@@ -24,6 +25,11 @@ def routes() -> list[web.AbstractRouteDef]:
         web.post(f"{source}/sync", sources.sync),
         web.delete(source, sources.remove),
         web.get(f"{source}/documents", sources.list_documents),
+        web.get(f"{PREFIX}/facts", facts.list_facts),
+        web.put(f"{PREFIX}/facts/policy", facts.set_policy),
+        web.post(f"{fact}/approve", facts.approve),
+        web.post(f"{fact}/reject", facts.reject),
+        web.post(f"{fact}/undo", facts.undo),
         web.get(f"{PREFIX}/sessions", sessions.list_sessions),
         web.get(f"{PREFIX}/sessions/{_ID}", sessions.get_session),
         web.get(f"{PREFIX}/messages", sessions.new_messages),

@@ -13,6 +13,7 @@ from store.models import (
     Installation,
     KnowledgePage,
     KnowledgeSource,
+    LearnedFact,
     Message,
     Session,
     SessionLogRow,
@@ -112,6 +113,22 @@ def document_shape(document: Document) -> dict[str, Any]:
         "title": document.title,
         "dated_at": _time(document.dated_at),
         "indexed_at": _time(document.indexed_at),
+    }
+
+
+def fact_shape(fact: LearnedFact) -> dict[str, Any]:
+    return {
+        "id": fact.id,
+        "text": fact.text,
+        "state": fact.state,
+        "session_id": fact.session_id,
+        "chat_id": fact.chat_id,
+        "stated_by": fact.stated_by,
+        "quote": fact.quote,
+        "relations": fact.relations,
+        "learned_at": _time(fact.created_at),
+        "decided_by": fact.decided_by,
+        "decided_at": _time(fact.decided_at),
     }
 
 

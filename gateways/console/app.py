@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from gateways.console import entry, talking, views
+from gateways.console import entry, knowledge, talking, views
 from gateways.console.rendering import page
 from gateways.pages import HEADERS
 from gateways.refusals import RefusedError
@@ -25,6 +25,11 @@ def routes() -> list[web.AbstractRouteDef]:
         web.get(f"{_AGENT}/overview", views.overview),
         web.get(_AGENT + r"/sessions/{session:[0-9]{1,9}}", views.session),
         web.get(f"{_AGENT}/chat", views.chat),
+        web.get(f"{_AGENT}/knowledge", knowledge.sources),
+        web.post(_AGENT + r"/knowledge/{source:[0-9]{1,9}}/sync", knowledge.sync),
+        web.get(f"{_AGENT}/facts", knowledge.learned),
+        web.post(f"{_AGENT}/facts/policy", knowledge.policy),
+        web.post(_AGENT + r"/facts/{fact:[0-9]{1,9}}", knowledge.decided),
         web.get("/console/static/{file}", static),
         *talking.routes(),
     ]

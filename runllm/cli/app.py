@@ -14,6 +14,7 @@ from runllm.cli import (
     dev,
     documents,
     evaluating,
+    facts,
     new_project,
     publishing,
     replaying,
@@ -45,6 +46,7 @@ app.command("eval")(evaluating.evaluate)
 app.add_typer(conversations.app, name="sessions")
 documents.app.command("calibrate")(calibrating.calibrate)
 app.add_typer(documents.app, name="docs")
+app.add_typer(facts.app, name="facts")
 app.add_typer(api_keys.app, name="keys")
 app.add_typer(connections.app, name="connect")
 app.command("doctor")(checkup.doctor)

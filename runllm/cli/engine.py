@@ -73,6 +73,10 @@ class Engine:
         """Creates something."""
         return self._call("POST", path, json=dict(body))
 
+    def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Changes something."""
+        return self._call("PUT", path, json=dict(body))
+
     def delete(self, path: str) -> dict[str, Any]:
         """Removes something."""
         return self._call("DELETE", path)

@@ -17,16 +17,17 @@ from worker.answering.protocol import Question, Turn
 
 @dataclass(frozen=True)
 class Conversation:
-    """What was said in a session, oldest first, and whose knowledge base answers it."""
+    """What was said in a session, oldest first, and whose knowledge base answers it. Each turn has its message."""
 
     agent_id: int
     turns: Sequence[Turn]
+    chat_ids: Sequence[int] = ()
 
 
 async def conversation(db: AsyncSession, session_id: int) -> Conversation:
     """All that was said and shown, without what only the support team may see: it may be told to anybody."""
-    said = [row for row in await messages.transcript(db, session_id) if not row.is_internal]
-    return Conversation(await _agent(db, session_id), _turns(said))
+    said = [row for row in await messages.transcript(db, session_id) if not row.is_internal and row.deleted_at is None]
+    return Conversation(await _agent(db, session_id), _turns(said), [row.id for row in said])
 
 
 async def asked(db: AsyncSession, session_id: int, ref: MessageRef) -> tuple[int, Question]:

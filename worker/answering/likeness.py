@@ -30,8 +30,8 @@ _VALUES = _UNITS | frozenset((
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "daily", "weekly",
     "monthly", "yearly", "hourly", "annually", "quarterly", "once", "twice", "one", "two", "three", "four", "five",
-    "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "fifteen", "twenty", "thirty", "forty", "fifty", "sixty",
-    "ninety", "hundred", "thousand",
+    "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "fifteen", "twenty", "thirty", "forty", "fifty",
+    "sixty", "ninety", "hundred", "thousand",
 ))  # fmt: skip
 _APOSTROPHE = re.compile(r"['’]")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
