@@ -196,6 +196,18 @@ async def last_of(db: AsyncSession, session_ids: Sequence[int]) -> dict[int, tup
     return {posting.session_id: (posting, message) for posting, message in await db.execute(query)}
 
 
+async def asker_of(db: AsyncSession, session_id: int) -> str | None:
+    """Who wrote the first message of a session, also where it was deleted. Notes of the team do not count."""
+    query = (
+        select(Message.author_id)
+        .join(Posting, Posting.chat_id == Message.id)
+        .where(Message.session_id == session_id, Message.author == "user", Message.is_internal.is_(False))
+        .order_by(Posting.position, Message.id)
+        .limit(1)
+    )
+    return (await db.scalars(query)).first()
+
+
 async def find_posting(db: AsyncSession, surface_key: str, remote_id: str) -> Posting | None:
     """The posting that a platform knows by `remote_id`."""
     return await find(db, Posting, Posting.surface_key == surface_key, Posting.remote_id == remote_id)

@@ -7,22 +7,28 @@ import signal
 import sys
 import uuid
 from asyncio.subprocess import PIPE, Process
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
-from gateways.wire import INDEX_WORKFLOW, KNOWLEDGE_QUEUE
+from gateways.indexing import Indexing
+from gateways.temporal import Temporal
+from gateways.wire import INDEX_WORKFLOW, KNOWLEDGE_QUEUE, SCHEDULED_INDEX_WORKFLOW, index_workflow_id
 from store import agents, knowledge, vectors
 from store.engine import Store
 from store.models import Document
+from tests.fakes.website import Website, page, website
 from worker.activities.workers import knowledge_sandbox, knowledge_worker
 from worker.answering.embedding import Chosen
 from worker.answering.embedding_passages import PassageEmbedding
@@ -241,7 +247,9 @@ async def test_its_history_replays(shelf: Shelf) -> None:
 
 
 @asynccontextmanager
-async def activity_worker(environment: WorkflowEnvironment, home: Path) -> AsyncIterator[Process]:
+async def activity_worker(
+    environment: WorkflowEnvironment, home: Path, settings: dict[str, str] | None = None
+) -> AsyncIterator[Process]:
     """The activity worker's own process, once it is ready."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "worker.activities",
@@ -253,6 +261,7 @@ async def activity_worker(environment: WorkflowEnvironment, home: Path) -> Async
             "RUNLLM_TETHER": "1",
             "RUNLLM_EMBEDDINGS": "none",
             "TEMPORAL_ADDRESS": environment.client.service_client.config.target_host,
+            **(settings or {}),
         },
     )  # fmt: skip
     try:
@@ -293,6 +302,90 @@ async def test_killed_half_way_it_resumes(
     after = await shelf.documents()
     assert len(after) == 300
     assert all(after[path].indexed_at == one.indexed_at for path, one in before.items()), "nothing was indexed twice"
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+async def test_a_site_of_two_hundred_pages_that_was_killed_half_way_is_read_on(
+    environment: WorkflowEnvironment, client: Client, store: Store, tmp_path: Path
+) -> None:
+    site = Website()
+    paths = [f"/page-{number}" for number in range(199)]
+    site.pages = {"/": page("Start", "Begin.", *paths), **{path: page(path, "Words. " * 300) for path in paths}}
+    async with website(site):
+        async with store.begin() as db:
+            source = await knowledge.add_source(db, 1, "site", f"{site.url}/")
+        shelf = Shelf(client, store, tmp_path, source.id)
+        allowed = {"RUNLLM_ALLOWED_NETWORKS": "127.0.0.0/8", "RUNLLM_REQUESTS_PER_SECOND": "500"}
+        async with activity_worker(environment, tmp_path / "home", allowed) as worker:
+            handle = await shelf.start(queue=KNOWLEDGE_QUEUE)
+            while len(await shelf.documents()) < 100:
+                assert worker.returncode is None
+            worker.kill()
+            await worker.wait()
+        before = await shelf.documents()
+        asked_before = Counter(site.asked)
+        assert 100 <= len(before) < 200
+        async with activity_worker(environment, tmp_path / "home", allowed):
+            progress = await asyncio.wait_for(handle.result(), 90)
+        assert (progress.done, progress.total, progress.failed, progress.removed) == (200, 200, 0, 0)
+        after = await shelf.documents()
+        assert len(after) == 200
+        assert all(after[path].indexed_at == one.indexed_at for path, one in before.items()), (
+            "nothing was indexed twice"
+        )
+        pages_read = {path for path in asked_before if path.startswith("/page-")} - {"/page-0"}
+        twice = [path for path in pages_read if site.asked.count(path) > 1]
+        assert len(twice) <= 1, "only the page that was on its way when it was killed may be asked for again"
+
+        documents = {path: one.indexed_at for path, one in after.items()}
+        site.forget()
+        async with activity_worker(environment, tmp_path / "home", allowed):
+            again = await asyncio.wait_for((await shelf.start(queue=KNOWLEDGE_QUEUE)).result(), 90)
+        assert (again.changed, again.unchanged, again.removed) == (0, 200, 0)
+        assert set(site.sent) <= {"/"}, "no page was sent again"
+        assert {path: one.indexed_at for path, one in (await shelf.documents()).items()} == documents
+
+
+async def test_a_schedule_indexes_a_source_and_never_twice_at_a_time(client: Client, shelf: Shelf) -> None:
+    (shelf.folder / "a.md").write_text("# A\n\nText.")
+    async with knowledge_worker(client, shelf.store, shelf.queue):
+        await client.execute_workflow(
+            SCHEDULED_INDEX_WORKFLOW, shelf.source_id, id=f"scheduled-{uuid.uuid4().hex}", task_queue=shelf.queue
+        )
+        assert list(await shelf.documents()) == ["a.md"]
+    async with client_of_nobody(client, shelf) as running, knowledge_worker(client, shelf.store, shelf.queue):
+        await client.execute_workflow(
+            SCHEDULED_INDEX_WORKFLOW, shelf.source_id, id=f"scheduled-{uuid.uuid4().hex}", task_queue=shelf.queue
+        )
+        assert (await running.describe()).status == WorkflowExecutionStatus.RUNNING, "it was left alone"
+
+
+@asynccontextmanager
+async def client_of_nobody(client: Client, shelf: Shelf) -> AsyncIterator[WorkflowHandle[IndexSource, Progress]]:
+    """The indexing of the source, under way on a queue that nobody works on."""
+    handle: WorkflowHandle[IndexSource, Progress] = await client.start_workflow(
+        INDEX_WORKFLOW, shelf.source_id, id=index_workflow_id(shelf.source_id), task_queue=f"nobody-{uuid.uuid4().hex}"
+    )
+    yield handle
+    await handle.terminate()
+
+
+async def test_temporal_keeps_the_schedule_of_a_source(client: Client, shelf: Shelf) -> None:
+    class Here(Temporal):
+        async def client(self) -> Client:
+            return client
+
+    indexing = Indexing(shelf.store, Here({"target_host": "here"}))
+    assert await indexing.schedule(shelf.source_id, 3600)
+    handle = client.get_schedule_handle(f"runllm-index-{shelf.source_id}")
+    assert (await handle.describe()).schedule.spec.intervals[0].every == timedelta(hours=1)
+    assert await indexing.schedule(shelf.source_id, 7200)
+    assert (await handle.describe()).schedule.spec.intervals[0].every == timedelta(hours=2)
+    assert await indexing.schedule(shelf.source_id, None)
+    assert await indexing.schedule(shelf.source_id, None), "one that is gone is gone"
+    with pytest.raises(RPCError):
+        await handle.describe()
 
 
 @pytest.mark.slow

@@ -26,8 +26,9 @@ class Conversation:
 
 async def conversation(db: AsyncSession, session_id: int) -> Conversation:
     """All that was said and shown, without what only the support team may see: it may be told to anybody."""
-    said = [row for row in await messages.transcript(db, session_id) if not row.is_internal and row.deleted_at is None]
-    return Conversation(await _agent(db, session_id), _turns(said), [row.id for row in said])
+    said = [row for row in await messages.transcript(db, session_id) if not row.is_internal]
+    turns = _turns(said, await messages.asker_of(db, session_id))
+    return Conversation(await _agent(db, session_id), turns, [row.id for row in said])
 
 
 async def asked(db: AsyncSession, session_id: int, ref: MessageRef) -> tuple[int, Question]:
@@ -37,7 +38,7 @@ async def asked(db: AsyncSession, session_id: int, ref: MessageRef) -> tuple[int
     text = ref.text if ref.text is not None else row.text if row else ""
     if row is None or not row.is_internal:  # an answer may go anywhere; one to the support team stays there
         shown = [one for one in shown if not one.is_internal]
-    history = _turns(shown, but=ref.chat_id)
+    history = _turns(shown, await messages.asker_of(db, session_id), but=ref.chat_id)
     surfaces = await sessions.surfaces_of(db, session_id)
     question = Question(text=text, history=history, page=_page(surfaces), audience=_audience(surfaces))
     return await _agent(db, session_id), question
@@ -77,13 +78,12 @@ def speaker(turn: Turn) -> str:
     return turn.author_name or ("Assistant" if turn.author == "assistant" else "User")
 
 
-def _turns(rows: Sequence[Message], but: int | None = None) -> list[Turn]:
-    """Turns of all messages that still say something, without the message `but`.
+def _turns(rows: Sequence[Message], asker: str | None, but: int | None = None) -> list[Turn]:
+    """Turns of messages, without the message `but`.
 
-    The asker is who wrote the first message. Where the platform does not say who wrote one, it counts as the asker's:
+    `asker` is who wrote the first message. Where the platform does not say who wrote one, it counts as the asker's:
     then nothing is learned from it.
     """
-    asker = next((row.author_id for row in rows if row.author == MessageType.USER), None)
     return [
         Turn(
             author="user" if row.author == MessageType.USER else "assistant",
@@ -93,7 +93,7 @@ def _turns(rows: Sequence[Message], but: int | None = None) -> list[Turn]:
             is_asker=row.author == MessageType.USER and (row.author_id is None or row.author_id == asker),
         )
         for row in rows
-        if row.id != but and row.deleted_at is None
+        if row.id != but
     ]
 
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from runllm.operations import Learn
-from store import audit, facts, knowledge
+from store import audit, facts, knowledge, messages
 from store.models import LearnedFact, PassageRow
 from tests.unit.activities.conftest import Case
 from worker.activities.learning import LearningActivities
@@ -166,6 +166,23 @@ async def test_instructions_are_not_learned_and_that_is_told_without_their_words
     summary = await learning.learn(case.call(Learn()))
     assert summary == "Not learned: 2 statements, each of which is in a message that tries to instruct the agent."
     assert await rows(case) == []
+
+
+async def test_who_deletes_the_first_message_is_the_asker_all_the_same(
+    case: Case, learning: LearningActivities
+) -> None:
+    first = await case.said("Which port?", name="Ann")
+    await case.said("Let me look.", by="staff", name="Bob")
+    await case.said(PORT, name="Ann")
+    async with case.store.begin() as db:
+        await messages.delete(db, first.id)
+    case.model.facts = [Statement(text=PORT, turn=1, quote=PORT)]
+    assert "which is not what that message says" in await learning.learn(case.call(Learn()))
+    last = await case.said(PORT, by="staff", name="Bob")
+    case.model.facts = [Statement(text=PORT, turn=2, quote=PORT)]
+    await learning.learn(case.call(Learn()))
+    (fact,) = await rows(case)
+    assert fact.chat_id == last.id, "each turn has its own message"
 
 
 async def test_nothing_to_learn_is_said_so(case: Case, learning: LearningActivities) -> None:
