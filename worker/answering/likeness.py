@@ -11,10 +11,7 @@ Relation = Literal["same", "conflict", "similar"]
 _SAME, _SIMILAR, _ABOUT_THE_SAME = 0.75, 0.6, 0.5
 _FEWEST = 2
 
-_NEGATIONS = frozenset((
-    "not", "no", "never", "none", "without", "cannot", "cant", "isnt", "arent", "dont", "doesnt", "wont", "nobody",
-    "neither",
-))  # fmt: skip
+_NEGATIONS = frozenset(("not", "no", "never", "none", "without", "cannot", "nobody", "neither"))
 _OPPOSITES = (
     ("enabled", "disabled"), ("on", "off"), ("before", "after"), ("minimum", "maximum"), ("least", "most"),
     ("allowed", "forbidden"), ("included", "excluded"), ("free", "paid"), ("required", "optional"),
@@ -33,7 +30,7 @@ _VALUES = _UNITS | frozenset((
     "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "fifteen", "twenty", "thirty", "forty", "fifty",
     "sixty", "ninety", "hundred", "thousand",
 ))  # fmt: skip
-_APOSTROPHE = re.compile(r"['’]")
+_CONTRACTED = re.compile(r"n['’]t\b", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -85,4 +82,4 @@ def _topics(text: str) -> set[str]:
 
 
 def _words(text: str) -> list[str]:
-    return words(_APOSTROPHE.sub("", text))
+    return words(_CONTRACTED.sub(" not", text))
