@@ -66,7 +66,10 @@ def sync(
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
-    """Index a source again, and show how far it is. What has not changed is not read."""
+    """Index a source again.
+
+    What has not changed is not read.
+    """
     with in_words():
         engine = Engine.of(server, api_key)
         advice = "`runllm docs list` shows those there are"
@@ -165,7 +168,10 @@ def list_sources(
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
-    """List what has been indexed: the sources, or with a number the documents of one."""
+    """List sources, or documents of one.
+
+    With a number the documents of that source; with --failed what is wrong with its pages.
+    """
     with in_words():
         engine = Engine.of(server, api_key)
         if id is not None:

@@ -76,7 +76,9 @@ def evaluate(
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
-    """Run questions through a workflow, with the real model and knowledge base, and send nothing to anybody.
+    """Run questions through a workflow, and send nothing.
+
+    The model and the knowledge base are the real ones.
 
     Prints how many cases meet what they expect, which categories were mistaken for which, how long the model took and
     what it cost. Ends with 1 where a case fails to run, or where a share is below what --require asks for.

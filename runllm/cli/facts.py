@@ -8,13 +8,13 @@ from runllm.cli import showing
 from runllm.cli.engine import DEFAULT_SERVER, ApiKey, AsJson, Engine, Server, in_words, known
 from runllm.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, help="Facts that people stated in conversations: look at them, decide.")
+app = typer.Typer(no_args_is_help=True, help="Facts that people stated: look, decide.")
 
 _STATES = ("proposed", "approved", "rejected")
 _POLICIES = ("propose", "approve")
 _HOW = {"conflict": "conflicts with", "same": "same as", "similar": "similar to", "link": "links to"}
 
-Ids = Annotated[list[int], typer.Argument(min=1, help="Numbers of facts.", show_default=False)]
+Id = Annotated[int, typer.Argument(min=1, help="Number of the fact.", show_default=False)]
 
 
 @app.command("list")
@@ -25,7 +25,10 @@ def list_facts(
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
-    """List learned facts: who stated them, in which session, and what is known already of the same thing."""
+    """List learned facts.
+
+    With who stated them, in which session, and what is known already of the same thing.
+    """
     with in_words():
         if state is not None and state not in _STATES:
             raise UsageError(f"--state {state!r} is none. States are {', '.join(_STATES)}")
@@ -53,33 +56,32 @@ def _against(related: dict[str, Any]) -> str:
 
 
 @app.command()
-def approve(ids: Ids, json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
-    """Let answers be made of facts, as of documents."""
-    _decide(ids, "approve", json, server, api_key)
+def approve(id: Id, json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
+    """Let answers be made of a fact, as of documents."""
+    _decide(id, "approve", json, server, api_key)
 
 
 @app.command()
-def reject(ids: Ids, json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
-    """Turn facts down. They are not proposed again."""
-    _decide(ids, "reject", json, server, api_key)
+def reject(id: Id, json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
+    """Turn a fact down. It is not proposed again."""
+    _decide(id, "reject", json, server, api_key)
 
 
 @app.command()
-def undo(ids: Ids, json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
-    """Take decisions back: the facts are proposals again, and no answer is made of them."""
-    _decide(ids, "undo", json, server, api_key)
+def undo(id: Id, json: AsJson = False, server: Server = DEFAULT_SERVER, api_key: ApiKey = "") -> None:
+    """Take a decision back. The fact is a proposal again, and no answer is made of it."""
+    _decide(id, "undo", json, server, api_key)
 
 
-def _decide(ids: list[int], decision: str, json: bool, server: str, api_key: str) -> None:
+def _decide(id: int, decision: str, json: bool, server: str, api_key: str) -> None:
     with in_words():
         engine = Engine.of(server, api_key)
-        for id in ids:
-            advice = "`runllm facts list` shows those there are"
-            fact = known(lambda id=id: engine.post(f"facts/{id}/{decision}", {}), advice)  # type: ignore[misc]
-            if json:
-                showing.as_json(fact)
-            else:
-                typer.echo(f"Fact {id} is {fact['state']}: {showing.one_line(fact['text'], 100)}")
+        advice = "`runllm facts list` shows those there are"
+        fact = known(lambda: engine.post(f"facts/{id}/{decision}", {}), advice)
+        if json:
+            showing.as_json(fact)
+        else:
+            typer.echo(f"Fact {id} is {fact['state']}: {showing.one_line(fact['text'], 100)}")
 
 
 @app.command()

@@ -23,9 +23,9 @@ async def test_facts_are_listed_approved_rejected_and_undone(terminal: Terminal)
     assert fits(listed)
     for words in ("Lantern listens on port 4600.", "Bob", "proposed", "conflicts with Ports: “It is 8080.”"):
         assert words in listed.stdout
-    said = (await terminal.run("facts", "approve", "1", "2")).stdout
-    assert "Fact 1 is approved: Lantern listens on port 4600." in said
-    assert "Fact 2 is approved" in said
+    said = (await terminal.run("facts", "approve", "1")).stdout
+    assert said == "Fact 1 is approved: Lantern listens on port 4600.\n"
+    assert (await terminal.json("facts", "approve", "2"))["state"] == "approved"
     assert "Fact 2 is proposed" in (await terminal.run("facts", "undo", "2")).stdout
     assert "Fact 2 is rejected" in (await terminal.run("facts", "reject", "2")).stdout
     found = (await terminal.json("facts", "list", "--state", "approved"))["facts"]

@@ -21,7 +21,7 @@ def _paths(command: object, words: tuple[str, ...] = ()) -> Iterator[tuple[str, 
 
 
 RUNLLM = Path(sys.executable).parent / "runllm"
-GROUPS = {("sessions",), ("docs",), ("keys",), ("connect",)}
+GROUPS = {("sessions",), ("docs",), ("facts",), ("keys",), ("connect",)}
 PATHS = list(_paths(typer.main.get_command(app)))
 
 
@@ -38,9 +38,7 @@ def test_help_fits_and_cuts_no_sentence(words: tuple[str, ...]) -> None:
     assert "..." not in text.replace("[ARGS]...", "").replace("runllm keys ...", "")
 
 
-@pytest.mark.parametrize(
-    "words", [path for path in PATHS if path not in {("sessions",), ("docs",), ("keys",), ("connect",)}]
-)
+@pytest.mark.parametrize("words", [path for path in PATHS if path not in GROUPS])
 def test_help_says_what_exit_codes_mean(words: tuple[str, ...]) -> None:
     assert EXIT_CODES in " ".join(shown(*words).split())
 
