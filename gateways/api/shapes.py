@@ -101,6 +101,7 @@ def source_shape(source: KnowledgeSource, documents: int = 0, passages: int = 0)
         "documents": documents,
         "passages": passages,
         "every_seconds": source.every_seconds,
+        "is_internal": source.is_internal,
         "synced_at": _time(source.synced_at),
     }
 

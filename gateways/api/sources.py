@@ -58,6 +58,8 @@ class NewSource(BaseModel):
         given: dict[str, Any] = {} if self.base_url is None else {"base_url": self.base_url}
         if self.every_seconds is not None:
             given["every_seconds"] = self.every_seconds or None
+        if self.is_internal is not None:
+            given["is_internal"] = self.is_internal
         return given
 
 
@@ -70,7 +72,7 @@ async def add(request: web.Request) -> web.Response:
         source = await knowledge.add_source(db, who.agent_id, new.of_kind, new.location, **new.columns)
         if source.state != "running":
             await knowledge.set_progress(db, source.id, state="new")
-        detail = {"kind": source.kind, "every_seconds": source.every_seconds}
+        detail = {"kind": source.kind, "every_seconds": source.every_seconds, "is_internal": source.is_internal}
         await audit.record(db, actor=who.name, action="add source", subject=new.location, detail=detail)
     if new.every_seconds is not None:
         await deps.indexing.schedule(source.id, source.every_seconds)

@@ -40,6 +40,9 @@ def add(
     every: Annotated[
         str | None, typer.Option(help="Index it again by itself so often: 30m, 6h, 1d; `never` ends that.")
     ] = None,
+    internal: Annotated[
+        bool | None, typer.Option("--internal/--public", help="For colleagues only: no customer is answered from it.")
+    ] = None,
     json: AsJson = False,
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
@@ -54,6 +57,7 @@ def add(
             **_located(what, kind),
             **({} if base_url is None else {"base_url": _address(base_url)}),
             **({} if every is None else {"every_seconds": _seconds(every)}),
+            **({} if internal is None else {"is_internal": internal}),
         }
         engine = Engine.of(server, api_key)
         _followed(engine, engine.post("sources", new), what, json)
@@ -195,7 +199,8 @@ def _list(sources: list[dict[str, Any]]) -> None:
         state = source["state"]
         if state == "running":
             state = f"{source['done']} of {source['total'] or '?'}"
-        more = [source["base_url"], source["every_seconds"] and f"every {_duration(source['every_seconds'])}"]
+        every = source["every_seconds"]
+        more = [source["base_url"], every and f"every {_duration(every)}", source["is_internal"] and "internal"]
         showing.row(
             made, source["id"], source["kind"], state, source["documents"], source["passages"],
             showing.when(source["synced_at"]), "\n".join(filter(None, [source["location"], *more])),

@@ -83,7 +83,7 @@ async def test_what_is_meant_goes_to_the_engine(terminal: Terminal, folder: Path
         str(folder): "folder",
     }
     for what in given:
-        adding = asyncio.create_task(terminal.run("docs", "add", what, "--every", "6h", code=1))
+        adding = asyncio.create_task(terminal.run("docs", "add", what, "--every", "6h", "--internal", code=1))
         await conclude(terminal.gateway, what)
         await adding
     found = (await terminal.json("docs", "list"))["sources"]
@@ -93,6 +93,8 @@ async def test_what_is_meant_goes_to_the_engine(terminal: Terminal, folder: Path
     listed = await terminal.run("docs", "list")
     assert fits(listed)
     assert "every 6h" in listed.stdout
+    assert "internal" in listed.stdout
+    assert {source["is_internal"] for source in found} == {True}
 
 
 async def conclude(gateway: Gateway, location: str) -> None:
