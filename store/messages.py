@@ -180,6 +180,12 @@ async def transcript(db: AsyncSession, session_id: int, until_chat_id: int | Non
     return list(await db.scalars(query))
 
 
+async def name_of(db: AsyncSession, session_id: int, author_id: str) -> str | None:
+    """What an author was called last in a session; None where they wrote nothing, or have no name."""
+    mine = (Message.session_id == session_id) & (Message.author_id == author_id) & Message.author_name.is_not(None)
+    return await db.scalar(select(Message.author_name).where(mine).order_by(Message.id.desc()).limit(1))
+
+
 async def last_of(db: AsyncSession, session_ids: Sequence[int]) -> dict[int, tuple[Posting, Message]]:
     """The newest posting of each of these sessions, and its message."""
     newest = (

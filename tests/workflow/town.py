@@ -23,7 +23,7 @@ from gateways.platforms import PlatformSettings
 from gateways.routing import Routing
 from gateways.temporal import Temporal
 from gateways.wire import build_id_of, workflow_id
-from runllm.bridge.listeners import WidgetListener
+from runllm.bridge.listeners import Listener, WidgetListener
 from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, SurfaceType, surface_key
 from runllm.bridge.triggers import Happening
 from runllm.bundle import Bundle, BundleEntry
@@ -48,6 +48,8 @@ from runllm.decorators import entrypoint, task
 
 HERE = WidgetListener(domain="DOMAIN")
 """
+
+SECRET = "a secret of tests, long enough for a store"
 
 _numbers = itertools.count(1)
 _thousands = itertools.count(1000, 1000)
@@ -81,8 +83,10 @@ class Town:
 
     # Publishing
 
-    async def publish(self, text: str, tasks: Sequence[str] = (), name: str = "", domain: str = "") -> Version:
-        """Uploads a workflow whose entrypoint is `answer`."""
+    async def publish(
+        self, text: str, tasks: Sequence[str] = (), name: str = "", domain: str = "", also: Sequence[Listener] = ()
+    ) -> Version:
+        """Uploads a workflow whose entrypoint is `answer`. It listens to the widgets of `domain`, and `also` there."""
         name = name or self.name
         domain = domain or f"{name}.test"
         bundle = Bundle(
@@ -90,7 +94,7 @@ class Town:
             files={"flow.py": HEAD.replace("DOMAIN", domain) + text},
             entrypoint=BundleEntry(name="answer", module="flow", function="answer"),
             tasks=[BundleEntry(name=task, module="flow", function=task) for task in tasks],
-            listeners=[WidgetListener(domain=domain)],
+            listeners=[WidgetListener(domain=domain), *also],
         )
         async with self.store.begin() as db:
             version, _ = await published.upload(db, self.agent_id, bundle, build_id_of(bundle))
@@ -281,7 +285,9 @@ async def until_equal(look: Callable[[], Awaitable[T] | T], expected: T) -> None
 
 
 @asynccontextmanager
-async def town(tmp_path: Path, client: Client) -> AsyncIterator[Town]:
+async def town(
+    tmp_path: Path, client: Client, *, platforms: PlatformSettings | None = None, script: Script | None = None
+) -> AsyncIterator[Town]:
     """A new installation whose published workflows nobody else has."""
     await register_search_attributes(client)
     address = client.service_client.config.target_host
@@ -293,8 +299,8 @@ async def town(tmp_path: Path, client: Client) -> AsyncIterator[Town]:
         await db.execute(text("INSERT INTO sqlite_sequence VALUES ('sessions', :last)"), {"last": next(_thousands)})
     delivery = Delivery(store, Temporal({"target_host": address, "namespace": client.namespace}))
     hub, lines = NoHub(), list[str]()
-    model = ScriptedModel(Script())
-    outlets = Outlets(store, hub, Seal("a secret of tests"), PlatformSettings())
+    model = ScriptedModel(script or Script())
+    outlets = Outlets(store, hub, Seal(SECRET), platforms or PlatformSettings())
     context = Context(store, adapters(outlets), openers(outlets), hub, model, PassageRetriever(store))
     environ = {**os.environ, "TEMPORAL_ADDRESS": address, "RUNLLM_SECRET": "not for hosts"}
     here = Town(

@@ -36,13 +36,14 @@ class _Ended:
     posting: Posting
     posted: PostMessage
     content: Content
+    by: str | None
 
     @property
     def note(self) -> str:
         """What takes the place of the buttons."""
         match self.wait.state:
             case "clicked":
-                return chosen(self.content, self.wait)
+                return chosen(self.content, self.wait.clicked_button or "", self.by)
             case "expired":
                 return TIME_IS_UP
             case _:
@@ -131,16 +132,23 @@ class SessionActivities:
                     effect = await db.get(EffectRow, posting.effect_key) if posting.effect_key else None
                     posted = _posted_with(effect, wait_id)
                     if message is not None and posted is not None:
-                        found.append(_Ended(wait, posting, posted, content_to_post(message, posted)))
+                        by = await _who_clicked(db, wait)
+                        found.append(_Ended(wait, posting, posted, content_to_post(message, posted), by))
         return found
 
 
-def chosen(content: Content, wait: ButtonWaitRow) -> str:
+async def _who_clicked(db: AsyncSession, wait: ButtonWaitRow) -> str | None:
+    """What people call the one who clicked: as they are called where they wrote, or as the click said."""
+    if wait.clicked_by is None:
+        return None
+    return await messages.name_of(db, wait.session_id, wait.clicked_by) or wait.clicked_by_name
+
+
+def chosen(content: Content, button_id: str, by: str | None) -> str:
     """Who chose what, with the words of the button."""
     groups = [block.get("buttons") or [] for block in content.blocks if block.get("type") == "buttons"]
     texts = {str(button.get("id")): str(button.get("text") or "") for buttons in groups for button in buttons}
-    text = texts.get(wait.clicked_button or "") or wait.clicked_button
-    return f"Chosen: {text}" + (f", by {wait.clicked_by_name}" if wait.clicked_by_name else "")
+    return f"Chosen: {texts.get(button_id) or button_id}" + (f", by {by}" if by else "")
 
 
 def _posted_with(effect: EffectRow | None, wait_id: int) -> PostMessage | None:

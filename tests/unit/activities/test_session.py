@@ -109,11 +109,20 @@ async def test_a_click_that_won_is_not_taken_back(case: Case, session: SessionAc
     assert (wait.state, wait.clicked_by, wait.clicked_by_name) == ("clicked", "U1", "Ann")
 
 
-@pytest.mark.parametrize(("name", "note"), [("Ann", "Chosen: OK, by Ann"), (None, "Chosen: OK")])
+@pytest.mark.parametrize(
+    ("name", "written_as", "note"),
+    [
+        ("ann", "Ann Lee", "Chosen: OK, by Ann Lee"),
+        ("ann", None, "Chosen: OK, by ann"),
+        (None, None, "Chosen: OK"),
+    ],
+)
 async def test_a_click_that_won_is_shown_also_where_the_gateway_could_not_show_it(
-    case: Case, session: SessionActivities, name: str | None, note: str
+    case: Case, session: SessionActivities, name: str | None, written_as: str | None, note: str
 ) -> None:
     await ask(case, 1)
+    if written_as is not None:
+        await case.said("Hello", by="U1", name=written_as)
     async with case.store.begin() as db:
         await buttons.click(db, case.session_id, 1, "ok", "U1", name)
     await session.report(case.call(Report(stop_waits=[1], phase="closed")))
