@@ -1,7 +1,14 @@
 """A published workflow that does what it is told by the first word of a message: each method on the surface it is told
 on, and on the others where the method is about those."""
 
-from runllm.bridge.listeners import AdminConsoleListener, DiscordListener, Listener, SlackListener, ZendeskListener
+from runllm.bridge.listeners import (
+    AdminConsoleListener,
+    DiscordListener,
+    Listener,
+    SlackListener,
+    WidgetListener,
+    ZendeskListener,
+)
 from runllm.bridge.triggers import AllMessages
 
 FLOW = """
@@ -146,8 +153,9 @@ def answer(agent: Agent, event: Event) -> None:
 
 
 def listeners(guild: str) -> list[Listener]:
-    """As the flow has them, beside the widget's."""
+    """As the flow has them."""
     return [
+        WidgetListener(domain="acme.test"),
         SlackListener(team_id="T1", default_trigger=AllMessages()),
         DiscordListener(guild_id=guild, default_trigger=AllMessages()),
         ZendeskListener(subdomain="acme"),

@@ -72,7 +72,7 @@ class OnDiscord:
     async def begin(self, text: str) -> None:
         discord = self.world.discord
         self.thread = await discord.say(self.world.channel, self.world.ada, text)
-        self.key = f"discord:{self.world.guild}:{self.world.channel}:{self.thread}"
+        self.key = f"discord:{self.world.guild}:{self.thread}"
 
     async def say(self, text: str) -> None:
         await until(lambda: self.world.discord.thread(self.thread), lambda found: found is not None)

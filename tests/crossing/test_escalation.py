@@ -1,5 +1,10 @@
-"""The whole way of a question that needs a person: from Slack to Zendesk and back, until it is solved."""
+"""The whole way of a question that needs a person: from Slack to Zendesk and back, until it is solved.
 
+The page about it has the workflow, and shows the thread and the ticket as they were here: `make pages` writes them.
+"""
+
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -14,44 +19,13 @@ from worker.answering.scripted import Line, Script
 
 pytestmark = [pytest.mark.workflow, pytest.mark.timeout(120)]
 
-FLOW = """
-from runllm import AllMessages, AnswerCategory, SlackListener, SlackThread
-
-UNSURE = (AnswerCategory.UNANSWERED, AnswerCategory.LOW_CONFIDENCE)
-CHOICE = [
-    {"type": "buttons", "buttons": [
-        {"id": "resolved", "style": "primary", "text": "Resolved"},
-        {"id": "person", "text": "I need a person"},
-    ]}
-]
-
-
-@entrypoint(listeners=[HERE, SlackListener(team_id="T1", default_trigger=AllMessages())])
-def answer(agent: Agent, event: Event) -> None:
-    thread = event.conversation.surface
-    response = agent.answer(event.conversation)
-    if response.category not in UNSURE:
-        agent.send_to_slack_thread(response, thread)
-        return
-    click = agent.send_to_slack_thread(
-        response, thread, enable_feedback=False, blocks=CHOICE, block_until_button_clicked=True
-    )
-    if click is None or click.id == "resolved":
-        return
-    ticket = agent.create_zendesk_ticket(
-        event.conversation,
-        tags=["from-slack"],
-        description=agent.summarize(event.conversation) + "\\n\\nThe thread: " + thread.link() + "\\n\\n{conversation}",
-    )
-    agent.send_to_slack_thread("A person of our team reads this thread now, and answers here.", thread)
-    agent.terminate(keep_in_sync=[thread, ticket])
-"""
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "escalation.md"
 
 SCRIPT = Script(
     answers=[
         Line(
             match="export",
-            text="Exports may be found under Settings, but I am not sure that yours can be repaired there.",
+            text="Exports are under Settings, but I am not sure that yours can be repaired there.",
             category=AnswerCategory.LOW_CONFIDENCE,
         )
     ],
@@ -60,44 +34,53 @@ SCRIPT = Script(
 
 
 async def test_a_question_goes_to_a_person_and_comes_back_solved(tmp_path: Path, client: Client) -> None:
+    flow = PAGE.read_text().partition("```python\n")[2].partition("```")[0].replace("T0123456789", "T1")
     async with world(tmp_path, client, SCRIPT) as here:
-        await here.publish(FLOW, also=[SlackListener(team_id="T1", default_trigger=AllMessages())])
-        await escalate(here)
+        await here.publish(flow, listeners=[SlackListener(team_id="T1", default_trigger=AllMessages())])
+        thread, number = await escalated(here)
+        written = with_block(PAGE.read_text(), "thread", thread_as_seen(here, thread))
+        written = with_block(written, "ticket", ticket_as_seen(here, number))
+    if os.environ.get("WRITE_PAGES"):
+        PAGE.write_text(written)
+    assert PAGE.read_text() == written, "the page shows another run; `make pages` writes this one"
 
 
-async def escalate(here: World) -> None:
+async def escalated(here: World) -> tuple[str, int]:
+    """Everybody does their part. Returns the thread and the ticket."""
     slack, acme = here.slack, here.acme
     thread = await slack.say("C1", "U1", "My export stops at 99 %. What can I do?")
-    asked = await until(lambda: [one for one in slack.by_app("C1", thread) if slack.buttons(one)], bool)
-    assert slack.buttons(asked[0]) == ["Resolved", "I need a person"]
+
+    def asking() -> list[str]:
+        return [one["ts"] for one in slack.by_app("C1", thread) if slack.buttons(one) == ["Resolved", "I need a person"]]
+
+    (question,) = await until(asking, bool)
     session = await here.session_at(f"slack:T1:C1:{thread}")
-    await slack.click("C1", asked[0]["ts"], "U1", "I need a person")
+    await here.until_phase(session.id, "waiting_for_button")
+    await slack.click("C1", question, "U1", "I need a person")
     await here.until_phase(session.id, "mirroring")
 
     def shown() -> list[str]:
         return [slack.words(one) for one in slack.messages("C1", thread)]
 
     # The message shows who chose what, and nothing is left to click.
-    (asked_now,) = [one for one in slack.messages("C1", thread) if one["ts"] == asked[0]["ts"]]
-    assert slack.buttons(asked_now) == []
-    assert "I need a person" in slack.words(asked_now)
+    (asked,) = [one for one in slack.messages("C1", thread) if one["ts"] == question]
+    assert slack.buttons(asked) == []
+    assert "I need a person" in slack.words(asked)
+    assert "Ada Lovelace" in slack.words(asked)
 
     # The ticket tells the conversation, and leads back to the thread.
     (number,) = acme.tickets
     opening = acme.texts(number)[0]
-    for words in (
-        "An export stops at 99 %",
-        f"https://acme.slack.com/archives/C1/p{thread.replace('.', '')}",
-        "My export stops at 99 %. What can I do?",
-    ):
+    link = f"https://acme.slack.com/archives/C1/p{thread.replace('.', '')}"
+    for words in ("An export stops at 99 %", link, "My export stops at 99 %. What can I do?"):
         assert words in opening
     assert acme.tickets[number]["tags"] == ["from-slack"]
 
     # What the team writes appears in the thread, under its author's name, and what the customer replies on the ticket.
     acme.agent("max@acme.example", name="Max Planck")
     acme.say(number, "max@acme.example", "Is this the big export, or the small one?")
-    acme.say(number, "max@acme.example", "He asks this every month.", public=False)
     await until(shown, lambda found: "Is this the big export, or the small one?" in found[-1])
+    acme.say(number, "max@acme.example", "She asks this every month.", public=False)
     await slack.say("C1", "U1", "The big one, with pictures.", thread)
     await until(lambda: acme.texts(number), lambda found: "The big one, with pictures." in found[-1])
     acme.say(number, "max@acme.example", "It is repaired: please try again.", status="solved")
@@ -106,10 +89,42 @@ async def escalate(here: World) -> None:
 
     await here.accounted()
     assert not any("every month" in words for words in shown())
-    assert [one for one in await here.log(session.id) if one.level == "error"] == []
-    print(
-        "\n".join(
-            f"{one.get('username') or one.get('user')}: {slack.words(one)}" for one in slack.messages("C1", thread)
-        )
-    )
-    print(acme.comments(number))
+    assert [line.text for line in await here.log(session.id) if line.level == "error"] == []
+    return thread, number
+
+
+# The page
+
+
+def thread_as_seen(here: World, thread: str) -> list[tuple[str, str]]:
+    """Who wrote what in the thread."""
+    people = {**here.slack.users, here.slack.bot_user_id: "Support (app)"}
+    return [
+        (str(one.get("username") or people.get(one["user"], one["user"])), here.slack.words(one))
+        for one in here.slack.messages("C1", thread)
+    ]
+
+
+def ticket_as_seen(here: World, number: int) -> list[tuple[str, str]]:
+    """Who commented what on the ticket, and which comments are internal."""
+    names = {id: user["name"] for id, user in here.acme.users.items()}
+    return [
+        (names[one["author_id"]] + ("" if one["public"] else " (internal)"), one["plain_body"])
+        for one in here.acme.comments(number)
+    ]
+
+
+def with_block(page: str, name: str, said: list[tuple[str, str]]) -> str:
+    """The page, with what was said between the marks of that name."""
+    lines = [f"> **{author}**\n>\n{_quoted(text)}" for author, text in said]
+    block = "\n\n<!-- -->\n\n".join(lines)
+    begin, end = f"<!-- {name}: written by make pages -->", "<!-- end -->"
+    before, mark, rest = page.partition(begin)
+    assert mark, f"the page has no place for the {name}"
+    return f"{before}{begin}\n{block}\n{end}{rest.partition(end)[2]}"
+
+
+def _quoted(text: str) -> str:
+    # Numbers that differ from run to run are shown as one that does not.
+    text = re.sub(r"/p\d{16}", "/p1795621216000001", text.strip())
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from pydantic import SecretStr
+from sqlalchemy import select
 from temporalio.client import Client
 
 from gateways.platforms import DiscordSettings, PlatformSettings, SlackSettings, ZendeskSettings
@@ -56,10 +57,10 @@ class World:
     """A person on Discord. On Slack she is U1."""
     key: str
 
-    async def publish(self, text: str, tasks: tuple[str, ...] = (), also: Sequence[Listener] = ()) -> None:
+    async def publish(self, text: str, tasks: Sequence[str] = (), listeners: Sequence[Listener] = ()) -> None:
         """Makes a workflow current whose entrypoint is `answer`. `GUILD` and `CHANNEL` stand for Discord's."""
         text = text.replace("GUILD", self.guild).replace("CHANNEL", self.channel)
-        version = await self.town.publish(text, tasks, domain="acme.test", also=also)
+        version = await self.town.publish(text, tasks, domain="acme.test", listeners=listeners)
         await self.town.until(version, "current")
 
     async def visitor(self) -> "Guest":
@@ -118,8 +119,6 @@ class World:
 
     async def rows(self) -> list[InboxRow]:
         """Everything that came in."""
-        from sqlalchemy import select
-
         async with self.town.store.read() as db:
             return list(await db.scalars(select(InboxRow).order_by(InboxRow.id)))
 

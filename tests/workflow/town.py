@@ -84,9 +84,14 @@ class Town:
     # Publishing
 
     async def publish(
-        self, text: str, tasks: Sequence[str] = (), name: str = "", domain: str = "", also: Sequence[Listener] = ()
+        self,
+        text: str,
+        tasks: Sequence[str] = (),
+        name: str = "",
+        domain: str = "",
+        listeners: Sequence[Listener] = (),
     ) -> Version:
-        """Uploads a workflow whose entrypoint is `answer`. It listens to the widgets of `domain`, and `also` there."""
+        """Uploads a workflow whose entrypoint is `answer`. It listens to the widgets of `domain`, or to `listeners`."""
         name = name or self.name
         domain = domain or f"{name}.test"
         bundle = Bundle(
@@ -94,7 +99,7 @@ class Town:
             files={"flow.py": HEAD.replace("DOMAIN", domain) + text},
             entrypoint=BundleEntry(name="answer", module="flow", function="answer"),
             tasks=[BundleEntry(name=task, module="flow", function=task) for task in tasks],
-            listeners=[WidgetListener(domain=domain), *also],
+            listeners=list(listeners) or [WidgetListener(domain=domain)],
         )
         async with self.store.begin() as db:
             version, _ = await published.upload(db, self.agent_id, bundle, build_id_of(bundle))
