@@ -120,6 +120,10 @@ chromium: # the browser of the tests, installed only where that needs no questio
 record-history: install-dev ## record the example workflows' histories under tests/replay/histories
 	$(BIN)/python -m tests.replay.record
 
+.PHONY: pages
+pages: install-dev ## write into the documentation what a run of the escalation looks like
+	WRITE_PAGES=1 $(PYTEST) tests/crossing/test_escalation.py
+
 .PHONY: bench
 bench: install-dev ## take the figures of docs/benchmarks.md (a quarter of an hour; PART=turn takes one part)
 	$(BIN)/python -m benchmarks $(PART)

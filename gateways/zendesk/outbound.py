@@ -29,6 +29,8 @@ T = TypeVar("T")
 _TRIES = 5
 _LONGEST_TITLE = 150
 _AWAITS_CUSTOMER = ("pending", "hold", "solved")
+_CORRECTIONS = "corrections"
+"""Name in a posting's extras of the comments that corrected it."""
 _STATUSES = {"on-hold": "hold"}
 
 
@@ -53,10 +55,12 @@ class ZendeskAdapter:
         """Says in a further comment what an earlier one should have said: Zendesk lets nobody change a comment."""
         ticket = _ticket(to)
         account = await self._accounts.get(ticket.subdomain)
-        await self._comments(account, effect, ticket, content, message_of(content, " (edited an earlier message)"))
+        text = message_of(content, " (edited an earlier message)")
+        await self._note_corrections(to, remote_id, await self._comments(account, effect, ticket, content, text))
 
     async def delete(self, effect: Effect, to: ChatSurface, remote_id: str) -> None:
-        """Blackens a comment for good, with its files. Where the engine's user may not, an internal note asks for it.
+        """Blackens a comment for good, with its files and with what corrected it. Where the engine's user may not, an
+        internal note asks for it.
 
         https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_comments/#redact-ticket-comment-in-agent-workspace
         """
@@ -185,7 +189,15 @@ class ZendeskAdapter:
         async with self._store.read() as db:
             posting = await messages.find_posting(db, surface_key(to), remote_id)
         parts = await parts_of(self._store, posting.effect_key) if posting and posting.effect_key else []
-        return parts or [remote_id]
+        return [*(parts or [remote_id]), *(posting.extras.get(_CORRECTIONS, []) if posting else [])]
+
+    async def _note_corrections(self, to: ChatSurface, remote_id: str, ids: Sequence[str]) -> None:
+        """Keeps with a comment the numbers of those that say what it should have said: they go when it goes."""
+        async with self._store.begin() as db:
+            posting = await messages.find_posting(db, surface_key(to), remote_id)
+            if posting is not None:
+                known = [*posting.extras.get(_CORRECTIONS, []), *ids]
+                await messages.touch(db, posting, {**posting.extras, _CORRECTIONS: list(dict.fromkeys(known))})
 
     # Tickets
 

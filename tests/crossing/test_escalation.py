@@ -51,7 +51,9 @@ async def escalated(here: World) -> tuple[str, int]:
     thread = await slack.say("C1", "U1", "My export stops at 99 %. What can I do?")
 
     def asking() -> list[str]:
-        return [one["ts"] for one in slack.by_app("C1", thread) if slack.buttons(one) == ["Resolved", "I need a person"]]
+        return [
+            one["ts"] for one in slack.by_app("C1", thread) if slack.buttons(one) == ["Resolved", "I need a person"]
+        ]
 
     (question,) = await until(asking, bool)
     session = await here.session_at(f"slack:T1:C1:{thread}")

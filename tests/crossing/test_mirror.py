@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
+from store import sessions
 from tests.crossing.world import Guest, World, world
 from tests.workflow.town import until
 from worker.answering.scripted import Script
@@ -102,8 +103,6 @@ async def together(here: World) -> Together:
     await visitor.say(colleague.key.rpartition(":")[2])
     session = await here.session_at(visitor.key)
     await here.until_phase(session.id, "mirroring")
-    from store import sessions
-
     async with here.town.store.read() as db:
         keys = {s.type.value: s for s in await sessions.surfaces_of(db, session.id)}
     return Together(
@@ -186,13 +185,22 @@ async def test_files_come_along_to_the_platforms(here: World) -> None:
     await all_.until_everywhere("see the log of Zendesk")
     await here.discord.say(all_.other, here.ada, "see the log of Discord", files=[("discord.log", b"four")])
     await all_.until_everywhere("see the log of Discord")
-    on_ticket = {file["file_name"] for one in here.acme.comments(all_.number) for file in one["attachments"]}
-    assert on_ticket == {"slack.log", "zendesk.log", "discord.log"}
-    in_thread = here.discord.messages(all_.other)
-    on_discord = {file["filename"]: here.discord.file(file) for one in in_thread for file in one["attachments"]}
-    assert on_discord == {"slack.log": b"one two", "zendesk.log": b"three", "discord.log": b"four"}
-    on_slack = {file["name"] for one in here.slack.messages("C1", all_.thread) for file in one.get("files", ())}
-    assert on_slack == {"slack.log", "zendesk.log", "discord.log"}
+    wanted = {"slack.log": b"one two", "zendesk.log": b"three", "discord.log": b"four"}
+
+    def on_zendesk() -> set[str]:
+        return {file["file_name"] for one in here.acme.comments(all_.number) for file in one["attachments"]}
+
+    def on_slack() -> set[str]:
+        in_thread = here.slack.messages("C1", all_.thread)
+        return {file["name"] for one in in_thread for file in one.get("files", ())}
+
+    def on_discord() -> dict[str, bytes]:
+        files = [file for one in here.discord.messages(all_.other) for file in one["attachments"]]
+        return {file["filename"]: here.discord.file(file) for file in files}
+
+    await until(on_zendesk, lambda found: found == set(wanted))
+    await until(on_slack, lambda found: found == set(wanted))
+    await until(on_discord, lambda found: found == wanted)
 
 
 async def test_an_internal_note_reaches_the_console_and_nobody_else(here: World) -> None:
@@ -208,15 +216,13 @@ async def test_an_internal_note_reaches_the_console_and_nobody_else(here: World)
 async def test_bots_that_answer_each_other_through_the_mirror_are_stopped(here: World) -> None:
     all_ = await together(here)
     robot = here.discord.user("Beeper", is_bot=True)
-    said = 0
     for number in range(BOTS_IN_A_ROW + 4):
         if number % 2:
             await here.slack.say("C1", "Boop", f"boop {number}", all_.thread, bot_id="BOTHER")
         else:
             await here.discord.say(all_.other, robot, f"beep {number}")
-        said += 1
 
-        async def taken(count: int = said) -> bool:
+        async def taken(count: int = number + 1) -> bool:
             rows = [row for row in await here.rows() if row.session_id == all_.session_id and row.kind == "message"]
             return len(rows) > count
 
