@@ -42,6 +42,7 @@ class Shown:
             "prefix": extras.get("prefix"),
             "category": message.category,
             "sources": [] if is_gone else message.sources,
+            "files": [] if is_gone else [str(file.get("name") or "a file") for file in message.attachments],
             "buttons": [] if is_gone else buttons,
             "wait": _wait(self.wait, extras.get("note")),
             # Answers are rated, not what a workflow says or asks beside them.

@@ -45,6 +45,7 @@ function byline(entry, side) {
 function extrasOf(entry, actions) {
   const nodes = [];
   if (entry.status === "failed") nodes.push(failure(entry, actions));
+  for (const name of entry.files ?? []) nodes.push(outcome(`📎 ${name}`));
   if (entry.sources?.length) nodes.push(sources(entry.sources));
   if (entry.buttons?.length) nodes.push(...buttons(entry, actions));
   else if (entry.wait?.note) nodes.push(outcome(entry.wait.note));

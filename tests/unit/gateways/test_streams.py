@@ -64,6 +64,27 @@ async def test_what_is_said_while_the_stream_is_open_arrives_at_once(gateway: Ga
         assert reply.data["text"] == "Hi!"
 
 
+async def test_files_of_a_copied_message_are_named_until_it_is_deleted(gateway: Gateway) -> None:
+    visitor = await gateway.open()
+    taken = await visitor.say("Hello")
+    async with gateway.store.begin() as db:
+        mine = await messages.get(db, taken["chat_id"])
+        assert mine is not None
+        files = [{"name": "log.txt", "ref": "T1:F1"}, {"ref": "T1:F2"}]
+        copy = await messages.add(
+            db, session_id=mine.session_id, author="user", text="See the log", key="k", attachments=files
+        )
+        await messages.post(
+            db, session_id=mine.session_id, chat_id=copy.id, surface_key=visitor.key, remote_id="k", effect_key="k"
+        )
+    async with Reader(visitor) as reader:
+        assert (await take(reader.events, 2))[1].data["files"] == ["log.txt", "a file"]
+        async with gateway.store.begin() as db:
+            await messages.delete(db, copy.id)
+        gateway.services.hub.poke(visitor.key)
+        assert (await take(reader.events, 1))[0].data["files"] == []
+
+
 async def test_pieces_of_an_answer_arrive_before_it_and_name_their_place(gateway: Gateway) -> None:
     visitor = await gateway.open()
     await visitor.say("Hello")
