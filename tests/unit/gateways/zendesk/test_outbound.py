@@ -8,7 +8,9 @@ import pytest
 from gateways.adapter import Effect, Requester
 from gateways.zendesk.outbound import ZendeskAdapter
 from runllm.bridge.messages import MessageType
+from runllm.bridge.surfaces import surface_key
 from runllm.errors import NotConnected, RateLimited, Rejected, Unavailable
+from store import messages
 from store.engine import Store
 from tests.fakes.zendesk import ZendeskAccount, ZendeskStandIn
 from tests.unit.gateways.zendesk.conftest import Outgoing, connect, says, surface
@@ -138,6 +140,23 @@ async def test_a_delete_blackens_the_comment(acme: ZendeskAccount, outgoing: Out
     comment = acme.comments(ticket)[-1]
     assert set(comment["plain_body"]) <= {"▇", " ", "\n"}
     assert "secret" not in comment["html_body"]
+
+
+async def test_what_corrected_a_comment_goes_with_it(acme: ZendeskAccount, outgoing: Outgoing, ticket: int) -> None:
+    to = surface(ticket)
+    effect = await outgoing.effect(to)
+    id = await outgoing.adapter.post(effect, to, says("at ten"))
+    async with outgoing.store.begin() as db:
+        row = await messages.add(db, session_id=outgoing.session_id, author="user", text="at ten")
+        await messages.post(
+            db, session_id=outgoing.session_id, chat_id=row.id, surface_key=surface_key(to), remote_id=id,
+            effect_key=effect.key,
+        )  # fmt: skip
+    for text in ("at two", "at three"):
+        await outgoing.adapter.edit(await outgoing.effect(to), to, id, says(text))
+    await outgoing.adapter.delete(await outgoing.effect(to), to, id)
+    assert len(acme.texts(ticket)) == 4
+    assert not any("at t" in text for text in acme.texts(ticket)[1:])
 
 
 async def test_where_the_bot_may_not_blacken_an_internal_note_asks_for_it(
