@@ -12,12 +12,12 @@ from runllm.agent import Agent
 from runllm.bridge.messages import AnswerCategory
 from store import tags
 from tests.crossing.everything import FLOW, listeners
-from tests.crossing.places import Place, answered, place
+from tests.crossing.places import OnSlack, Place, answered, place
 from tests.crossing.world import World, world
 from tests.workflow.town import until
 from worker.answering.scripted import Choice, Line, Script
 
-pytestmark = [pytest.mark.workflow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.workflow, pytest.mark.contract, pytest.mark.timeout(240)]
 
 SCRIPT = Script(
     answers=[Line(match=r"(answer|chat|stream): (?P<n>\w+)", text="The answer to {question}")],
@@ -178,3 +178,24 @@ def test_no_method_of_the_agent_is_left_out() -> None:
     beyond_surfaces = {"now", "sleep", "step"}
     methods = {name for name, _ in inspect.getmembers(Agent, inspect.isfunction) if not name.startswith("_")}
     assert methods - beyond_surfaces == set(re.findall(r"agent\.(\w+)\(", FLOW))
+
+
+async def test_a_choice_that_the_gateway_cannot_show_is_shown_by_the_session(here: World) -> None:
+    where = OnSlack(here)
+    await where.begin("ask: please")
+
+    def asking() -> list[str]:
+        return [one["ts"] for one in here.slack.messages("C1", where.thread) if "Yes" in here.slack.buttons(one)]
+
+    (question,) = await until(asking, bool)
+    session = await here.session_at(where.key)
+    await here.until_phase(session.id, "waiting_for_button")
+    here.slack.next("chat.update", times=2, status=500)  # the gateway's attempt, and the session's first
+    await here.slack.click("C1", question, "U1", "Yes")
+    await answered(where, "clicked yes")
+
+    def shown() -> str:
+        return next(here.slack.words(one) for one in here.slack.messages("C1", where.thread) if one["ts"] == question)
+
+    await until(shown, lambda words: "Chosen: Yes, by Ada Lovelace" in words)
+    assert asking() == []

@@ -13,7 +13,7 @@ from tests.workflow.town import until
 from worker.answering.scripted import Script
 from worker.session.breaker import BOTS_IN_A_ROW
 
-pytestmark = [pytest.mark.workflow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.workflow, pytest.mark.contract, pytest.mark.timeout(180)]
 
 FLOW = '''
 from runllm import AdminConsole, AdminConsoleConfig
@@ -150,11 +150,11 @@ async def test_many_at_once_stay_in_order_on_every_surface(here: World) -> None:
 
 async def test_edits_and_deletions_follow(here: World) -> None:
     all_ = await together(here)
-    first = await here.slack.say("C1", "U2", "the frist try", all_.thread)
-    await all_.until_everywhere("the frist try")
+    first = await here.slack.say("C1", "U2", "the 1st try", all_.thread)
+    await all_.until_everywhere("the 1st try")
     await here.slack.edit("C1", first, "the first try")
     await all_.until_everywhere("the first try")
-    await all_.until_everywhere("frist", 0, but=("zendesk",))  # a comment stays, and is followed by what it should say
+    await all_.until_everywhere("1st", 0, but=("zendesk",))  # a comment stays, and is followed by what it should say
     gone = await here.discord.say(all_.other, here.ada, "not meant for you")
     await all_.until_everywhere("not meant for you")
     await here.discord.delete(all_.other, gone)

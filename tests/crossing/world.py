@@ -29,6 +29,7 @@ from store import agents, inbox, installations, messages, sessions
 from store.models import InboxRow, Message, Session, SessionLogRow
 from store.sealing import Seal
 from store.settings import StoreSettings
+from tests.contract.proxy import judged
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.slack import FakeSlack
 from tests.fakes.zendesk import ZendeskAccount, ZendeskStandIn
@@ -36,6 +37,9 @@ from tests.workflow.town import SECRET, Town, town, until
 from worker.answering.scripted import Script
 
 ORIGIN = "https://acme.test"
+NO_PART_OF_THE_API = ("/attachments",)
+"""Where files are fetched: addresses of their own, which the specification does not describe."""
+
 _numbers = itertools.count(1)
 
 
@@ -185,15 +189,22 @@ async def world(tmp_path: Path, client: Client, script: Script) -> AsyncIterator
     zendesk = await ZendeskStandIn.start()
     acme = zendesk.account("acme")
     try:
-        async with FakeSlack() as slack, FakeDiscord.open() as discord, aiohttp.ClientSession() as http:
+        async with (
+            FakeSlack() as slack,
+            FakeDiscord.open() as discord,
+            judged("slack", slack.url) as slack_url,
+            judged("discord", discord.url) as discord_url,
+            judged("zendesk", f"http://127.0.0.1:{zendesk.port}", outside=NO_PART_OF_THE_API) as zendesk_url,
+            aiohttp.ClientSession() as http,
+        ):
             guild = discord.guild("Acme")
             channel, ada = discord.channel(guild), discord.user("Ada Lovelace")
             platforms = PlatformSettings(
                 public_url="http://127.0.0.1:1",
-                slack=SlackSettings(api_url=slack.api_url, signing_secret=SecretStr(slack.signing_secret)),
-                zendesk=ZendeskSettings(url=zendesk.url_template, sweep_every=0),
+                slack=SlackSettings(api_url=f"{slack_url}/api/", signing_secret=SecretStr(slack.signing_secret)),
+                zendesk=ZendeskSettings(url=zendesk_url, sweep_every=0),
                 discord=DiscordSettings(
-                    api_url=discord.api_url, gateway_url=f"{discord.gateway.url}/gateway", identify_pause=0.0
+                    api_url=f"{discord_url}/api/v10", gateway_url=f"{discord.gateway.url}/gateway", identify_pause=0.0
                 ),
             )
             async with town(tmp_path, client, platforms=platforms, script=script) as here:
