@@ -37,8 +37,8 @@ from tests.workflow.town import SECRET, Town, town, until
 from worker.answering.scripted import Script
 
 ORIGIN = "https://acme.test"
-NO_PART_OF_THE_API = ("/attachments",)
-"""Where files are fetched: addresses of their own, which the specification does not describe."""
+NO_PART_OF_THE_API = ("/api/v2/webhooks", "/attachments/token/")
+"""What the specification of Zendesk's Support API does not describe."""
 
 _numbers = itertools.count(1)
 
