@@ -299,6 +299,7 @@ async def test_an_emoji_in_a_known_thread_is_judged_by_the_record(place: Place) 
     reply = await place.slack.say("C1", "U2", "Second", ts)
     await place.quiet()
     await place.slack.react("C1", ts, "U1", "ticket")
+    await place.quiet()
     await place.slack.react("C1", reply, "U1", "eyes")
     await place.quiet()
     found = [t.happening for t in place.turns if t.happening is not None and t.happening.emoji]
