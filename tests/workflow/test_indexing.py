@@ -143,7 +143,7 @@ async def test_passages_get_their_vectors_and_a_second_time_costs_nothing(client
     shelf = await Shelf.of(client, store, DOCS)
     embedder = Counting()
     embedding = PassageEmbedding(store, Chosen(embedder))
-    async with knowledge_worker(client, store, shelf.queue, embedding):
+    async with knowledge_worker(client, store, shelf.queue, embedding=embedding):
         first = await shelf.start()
         await first.result()
         handle = client.get_workflow_handle_for(EmbedSource.run, f"{first.id}-vectors")
