@@ -113,7 +113,8 @@ class Table:
 
 
 def lines(name: str, file: str) -> list[Any]:
-    return [json.loads(line) for line in (DATA / name / file).read_text().splitlines() if line.strip()]
+    # Not splitlines: texts have separators of their own in them.
+    return [json.loads(line) for line in (DATA / name / file).read_text().split("\n") if line.strip()]
 
 
 def read_set(name: str) -> Set:
