@@ -229,6 +229,7 @@ async def quality(databases: "Databases", embedder: Remembering) -> None:
                 }
             table.head = [*table.head[:3], *figures]
             table.rows.append([name, len(one.asked), database, *figures.values()])
+            print(*table.rows[-1], file=sys.stderr, flush=True)
     table.show()
 
 

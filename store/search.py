@@ -20,6 +20,9 @@ LARGE = 20_000
 _RAREST = 6
 _MOST = 200
 _COMMON = 0.05
+_MOST_MATCHES = 5_000
+"""Of all words together: each match is scored, and more words than that only repeat what the rarest ones found."""
+
 _CANDIDATES = 300
 _BATCH = 100
 _SAMPLE = 5_000
@@ -240,7 +243,14 @@ def _worth_searching(frequency: Mapping[str, int], passages: int) -> list[str]:
     if passages < LARGE:
         return found[:_MOST]
     rare = [word for word in found if frequency[word] < _COMMON * passages]
-    return (rare or found)[:_RAREST]
+    wanted: list[str] = []
+    matches = 0
+    for word in (rare or found)[:_RAREST]:
+        matches += frequency[word]
+        if wanted and matches > _MOST_MATCHES:
+            break
+        wanted.append(word)
+    return wanted
 
 
 def _idf(count: int, passages: int) -> float:
