@@ -119,7 +119,7 @@ _POSTGRESQL_VOCABULARY = text("SELECT word, ndoc FROM ts_stat(:passages)")
 _SIZE = text("SELECT count(*) FROM passages WHERE agent_id = :agent")
 
 _AVERAGE_LENGTH = text("""
-    SELECT avg(length(some.text)) FROM (SELECT text FROM passages WHERE agent_id = :agent LIMIT :some) AS some
+    SELECT avg(length(sampled.text)) FROM (SELECT text FROM passages WHERE agent_id = :agent LIMIT :some) AS sampled
 """)
 
 _ELSEWHERE = text("SELECT EXISTS (SELECT 1 FROM passages WHERE agent_id < :agent OR agent_id > :agent)")

@@ -179,3 +179,10 @@ async def test_a_question_may_be_very_long(db: AsyncSession, source: KnowledgeSo
     await _put(db, source, "a.md", "Other", " ".join(words), "A webhook.")
     found = await _found(db, source, "webhook", *words, *(f"unheard{number}" for number in range(2000)))
     assert len(found) == 2
+
+
+async def test_the_size_of_a_knowledge_base_is_known(db: AsyncSession, source: KnowledgeSource) -> None:
+    assert await search.size(db, source.agent_id) == len(FILLER)
+    assert await search.average_length(db, source.agent_id) == pytest.approx(sum(map(len, FILLER)) / len(FILLER))
+    assert await search.size(db, source.agent_id + 1) == 0
+    assert await search.average_length(db, source.agent_id + 1) == 0
