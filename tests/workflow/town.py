@@ -49,7 +49,7 @@ from runllm.decorators import entrypoint, task
 HERE = WidgetListener(domain="DOMAIN")
 """
 
-SECRET = "a secret of tests, long enough for a store"
+SECRET = "a secret of tests"
 
 _numbers = itertools.count(1)
 _thousands = itertools.count(1000, 1000)
