@@ -26,7 +26,7 @@ async def post_parts(store: Store, effect: Effect, to: ChatSurface, count: int, 
     """Sends `count` parts in order and returns their identifiers. A message of one part has no rows beside its own."""
     if count == 1:
         return [await send(effect, 0)]
-    return [await _post_part(store, effect, to, index, send) for index in range(count)]
+    return [await post_part(store, effect, to, index, send) for index in range(count)]
 
 
 async def parts_of(store: Store, key: str) -> list[str]:
@@ -36,7 +36,8 @@ async def parts_of(store: Store, key: str) -> list[str]:
     return [row.remote_id for row in sorted(rows, key=_number) if row.remote_id]
 
 
-async def _post_part(store: Store, effect: Effect, to: ChatSurface, index: int, send: Send) -> str:
+async def post_part(store: Store, effect: Effect, to: ChatSurface, index: int, send: Send) -> str:
+    """Sends the part of that index, unless it was sent before, and returns its identifier."""
     key = f"{effect.key}/{index}"
     async with store.begin() as db:
         before = await db.get(EffectRow, key)

@@ -88,12 +88,29 @@ class ZendeskSettings(_Settings):
 
 
 class DiscordSettings(_Settings):
-    """What belongs to the Discord application."""
+    """Where Discord is, and how its events are taken.
+
+    Attributes:
+        api_url: Its HTTP API, version included, without a slash at the end.
+        gateway_url: Where its events come from.
+        lease_seconds: For how long the gateway that takes events holds that office without renewing it. Another one takes
+            over that much later where it ends without a word.
+        identify_pause: Seconds before a new session after a lost one. Discord allows one in five seconds.
+    """
+
+    api_url: str = "https://discord.com/api/v10"
+    gateway_url: str = "wss://gateway.discord.gg/"
+    lease_seconds: float = 12.0
+    identify_pause: float = 5.0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "DiscordSettings":
-        """Reads RUNLLM_DISCORD_* variables."""
-        return cls()
+        """Reads RUNLLM_DISCORD_API_URL and RUNLLM_DISCORD_GATEWAY_URL."""
+        here = cls()
+        return cls(
+            api_url=env.get("RUNLLM_DISCORD_API_URL", here.api_url).rstrip("/"),
+            gateway_url=env.get("RUNLLM_DISCORD_GATEWAY_URL", here.gateway_url),
+        )
 
 
 class PlatformSettings(_Settings):

@@ -224,6 +224,12 @@ async def postings_of(db: AsyncSession, chat_id: int) -> list[Posting]:
     return list(await db.scalars(select(Posting).where(Posting.chat_id == chat_id).order_by(Posting.id)))
 
 
+async def has_ours(db: AsyncSession, surface_key: str) -> bool:
+    """Whether this engine has shown anything on a surface."""
+    ours = exists().where(Posting.surface_key == surface_key, Posting.effect_key.is_not(None))
+    return bool(await db.scalar(select(ours)))
+
+
 async def _first(db: AsyncSession, condition: Any) -> Posting | None:
     return (await db.scalars(select(Posting).where(condition).order_by(Posting.id).limit(1))).first()
 

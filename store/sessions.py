@@ -98,6 +98,16 @@ async def surfaces_of(db: AsyncSession, session_id: int) -> list[ChatSurface]:
     return [_SURFACE.validate_python(surface) for surface in await db.scalars(query)]
 
 
+async def open_surfaces(db: AsyncSession, prefix: str) -> list[ChatSurface]:
+    """The surfaces of sessions that are not closed whose keys begin with `prefix`."""
+    query = (
+        select(SurfaceBinding.surface)
+        .join(Session, Session.id == SurfaceBinding.session_id)
+        .where(SurfaceBinding.surface_key.startswith(prefix, autoescape=True), Session.phase != "closed")
+    )
+    return [_SURFACE.validate_python(surface) for surface in await db.scalars(query)]
+
+
 async def thread_in_channel(db: AsyncSession, session_id: int, channel_key: str) -> ChatSurface | None:
     """The thread that this session opened in that channel."""
     query = select(SurfaceBinding.surface).where(

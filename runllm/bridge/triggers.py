@@ -123,6 +123,7 @@ class Happening(_Frozen):
         is_message: A new message or ticket comment, as opposed to a reaction or a change of status.
         is_mention: The message mentions the bot.
         emoji: The shortcode of a reaction; None for messages.
+        emoji_aliases: Other shortcodes of the same emoji: `+1` is `thumbsup` too.
         is_reply: The message, or the one reacted to, is a reply inside a thread.
         is_last: The message reacted to is the last one of its thread.
         is_from_bot: A program wrote the message, or reacted: it wakes only triggers that say `from_bots=True`.
@@ -133,6 +134,7 @@ class Happening(_Frozen):
     is_message: bool = True
     is_mention: bool = False
     emoji: str | None = None
+    emoji_aliases: list[str] = []
     is_reply: bool = False
     is_last: bool = True
     is_from_bot: bool = False
@@ -154,7 +156,8 @@ def fires(trigger: Trigger, what: Happening) -> bool:
             is_comment = what.is_message and what.surface is SurfaceType.ZENDESK_TICKET
             return what.status in statuses or (comments and is_comment)
         case Emoji(shortcode=shortcode, exclude_replies=exclude_replies):
-            return is_emoji(what.emoji, shortcode) and what.is_last and not (exclude_replies and what.is_reply)
+            is_it = any(is_emoji(given, shortcode) for given in (what.emoji, *what.emoji_aliases))
+            return is_it and what.is_last and not (exclude_replies and what.is_reply)
 
 
 def is_emoji(given: str | None, shortcode: str) -> bool:
