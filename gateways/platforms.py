@@ -93,8 +93,8 @@ class DiscordSettings(_Settings):
     Attributes:
         api_url: Its HTTP API, version included, without a slash at the end.
         gateway_url: Where its events come from.
-        lease_seconds: For how long the gateway that takes events holds that office without renewing it. Another one takes
-            over that much later where it ends without a word.
+        lease_seconds: For how long the gateway that takes events holds that office without renewing it: another one
+            takes over that much later where it ends without a word.
         identify_pause: Seconds before a new session after a lost one. Discord allows one in five seconds.
     """
 

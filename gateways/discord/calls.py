@@ -1,7 +1,7 @@
 """Calls of Discord's HTTP API, version 10: one request each, and a failure says whether anything can have happened.
 
-These are requests of our own and not discord.py's, because that sends some of them again by itself: on 500, 502, 504 and
-524, and on 429, where it sleeps. Here Temporal owns retries, so it is told of a 429 at once, with the time to wait.
+These are requests of our own and not discord.py's, because that sends some of them again by itself: on 500, 502, 504
+and 524, and on 429, where it sleeps. Here Temporal owns retries, so it is told of a 429 at once, with the time to wait.
 
 https://discord.com/developers/docs/reference
 """
@@ -166,7 +166,8 @@ def _ours(error: CallError, where: str) -> SurfaceError:
             return Rejected(f"The {where} is locked. Unlock it, or give the bot the permission Manage Threads.")
         case 403, _:
             return Rejected(
-                f"The bot may not do that in {where}: {error.text}. runllm connect discord says which permission is missing."
+                f"The bot may not do that in {where}: {error.text}. To see which permission is missing: "
+                "runllm connect discord"
             )
         case _:
             return Rejected(f"Discord refused a message for {where}: {error.text} (code {error.code}).")
@@ -196,7 +197,7 @@ def _problems(errors: object, path: str = "") -> list[str]:
 
 def _form(body: Mapping[str, Any], files: Sequence[File]) -> aiohttp.FormData:
     form = aiohttp.FormData(quote_fields=False)  # Discord knows `files[0]`, and not `files%5B0%5D`
-    listed = [{"id": number, "filename": file.name} for number, file in enumerate(files)]
+    listed = [{"id": str(number), "filename": file.name} for number, file in enumerate(files)]
     form.add_field("payload_json", json.dumps({**body, "attachments": listed}), content_type="application/json")
     for number, file in enumerate(files):
         form.add_field(f"files[{number}]", file.content, filename=_header_safe(file.name), content_type=file.mimetype)

@@ -1,4 +1,4 @@
-"""The connection to Discord's gateway: discord.py keeps it alive and resumes it; what it brings is handed on as it came.
+"""The connection to Discord's gateway: discord.py keeps it alive and resumes it; what it brings is handed on as it is.
 
 https://discord.com/developers/docs/events/gateway
 """

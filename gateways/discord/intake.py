@@ -30,8 +30,8 @@ from store.models import now
 log = logging.getLogger(__name__)
 
 _THREADS_STAY_OPEN = timedelta(minutes=50)
-"""Discord archives a thread after an hour without a message at the earliest: within less, none can have been missed in an
-archived one."""
+"""Discord archives a thread after an hour without a message at the earliest: in less, nothing can have been missed in
+an archived one."""
 _LONGEST_WAIT = 10.0
 _NOTE_EVERY = 20.0
 _HEARD = ("READY", "MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE", "MESSAGE_DELETE_BULK", "MESSAGE_REACTION_ADD")

@@ -1,7 +1,7 @@
 """One gateway of all listens to Discord; the others stand by and take over when its lease runs out.
 
-Every replica that connected would get every event. That would be harmless, the record takes each once, but Discord counts
-how often a bot connects, and answers to clicks would race.
+Every replica that connected would get every event. That would be harmless, the record takes each once, but Discord
+counts how often a bot connects, and answers to clicks would race.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ class Leader:
     async def _bots(self) -> dict[str, set[str]]:
         """The connected servers of each bot, by its token."""
         async with self._store.read() as db:
-            rows = await installations.of_platform(db, PLATFORM)
+            rows = await installations.of_platform(db, "discord")
         found: dict[str, set[str]] = defaultdict(set)
         for row in rows:
             found[str(self._seal.open(row.credentials)["token"])].add(row.external_id)

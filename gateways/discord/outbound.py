@@ -2,17 +2,17 @@
 
 What is exactly once, and how:
 - A message carries a nonce that is the same on every attempt, with `enforce_nonce`: for some minutes Discord answers a
-  second one with the first. After an attempt whose end nobody knows, the thread is read from the time of that attempt on,
-  for a message of ours with this nonce, or with this text that no other effect claims. Only then is it sent.
+  second one with the first. After an attempt whose end nobody knows, the thread is read from the time of that attempt
+  on, for a message of ours with this nonce, or with this text that no other effect claims. Only then is it sent.
 - A long message is sent in parts, each an effect of its own, so that a retry sends what is missing.
 - A thread is made from a message and has its number: a second one cannot be made. In forums, where a thread comes with
   its first message, its name carries the effect's number, and is looked for.
 - Edits, deletions and settled buttons name their message: done twice they are the same.
 
-What cannot be guaranteed: that two messages of one text, sent to one thread at the same time, both with unknown ends, are
-not taken for each other (either way each is there once); that a message is not sent again if a person deletes it between
-two attempts; that a message is shown as written by its author: copies carry the author's name as a prefix, because a
-webhook, which can show a name and a face, knows no nonce and so could double.
+What cannot be guaranteed: that two messages of one text, sent to one thread at the same time, both with unknown ends,
+are not taken for each other (either way each is there once); that a message is not sent again if a person deletes it
+between two attempts; that a message is shown as written by its author: copies carry the author's name as a prefix,
+because a webhook, which can show a name and a face, knows no nonce and so could double.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -199,7 +199,7 @@ class DiscordAdapter:
             NotConnected: None is.
         """
         async with self._store.read() as db:
-            row = await installations.get(db, PLATFORM, guild_id)
+            row = await installations.get(db, "discord", guild_id)
         if row is None:
             raise NotConnected(
                 f"Discord server {guild_id!r} is not connected to this engine. Connect it: runllm connect discord"
@@ -256,7 +256,7 @@ class Thread:
                 raise
 
     async def keep(self, there: list[str], main: str, count: int) -> list[str]:
-        """Removes the parts that a shorter text has no use for, and those that somebody removed; `main` always stays."""
+        """Removes parts that a shorter text does not need, and says which are there. `main` always stays."""
         others = [message_id for message_id in there if message_id != main]
         kept = sorted([*others[: max(count - 1, 0)], main], key=int)
         for message_id in others[max(count - 1, 0) :]:
@@ -312,8 +312,10 @@ class Thread:
             if message["content"].strip() == text.strip():
                 alike.append(str(message["id"]))
         async with self._store.read() as db:
-            key = surface_key(self.surface)
-            return next((one for one in alike if not await effects.is_ours(db, key, one)), None)
+            for message_id in alike:
+                if not await effects.is_ours(db, surface_key(self.surface), message_id):
+                    return message_id
+        return None
 
     async def _started_at(self, effect: Effect) -> str:
         async with self._store.read() as db:

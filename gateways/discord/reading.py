@@ -12,6 +12,7 @@ from gateways.discord.inbound import Bot, Message, Place, earlier_of
 log = logging.getLogger(__name__)
 
 PAGE = 100
+_A_FEW = 20
 _LONGEST_WAIT = 30.0
 
 
@@ -42,9 +43,10 @@ class Reading:
         return _oldest_first(found or ())
 
     async def newest(self, channel_id: str) -> str | None:
-        """The number of the last message; None where there is none."""
-        found = await self._patiently(lambda: self._api.get(f"/channels/{channel_id}/messages", limit=1))
-        return str(found[0]["id"]) if found else None
+        """The number of the last message that somebody wrote; None where there is none."""
+        found = await self._patiently(lambda: self._api.get(f"/channels/{channel_id}/messages", limit=_A_FEW))
+        said = (one for one in map(Message.model_validate, found or ()) if one.is_said)
+        return max((one.id for one in said), key=int, default=None)
 
     async def message(self, channel_id: str, message_id: str) -> dict[str, Any] | None:
         """One message; None where it is gone."""

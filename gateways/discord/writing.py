@@ -74,8 +74,10 @@ def as_discord(text: str) -> str:
 
 
 def split(text: str, room: int) -> list[str]:
-    """Cuts a text into pieces of at most `room` characters: between paragraphs, lines, sentences or words, the first
-    of these that leaves a piece at least half full. Code that goes over a cut is closed before and opened again after it.
+    """Cuts a text into pieces of at most `room` characters.
+
+    The cuts are between paragraphs, lines, sentences or words, the first of these that leaves a piece at least half
+    full. Code that goes over a cut is closed before it and opened again after it.
     """
     pieces: list[str] = []
     rest, opening = text.strip("\n"), ""
