@@ -7,7 +7,7 @@ Events: https://discord.com/developers/docs/events/gateway-events
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -123,7 +123,7 @@ class Bot(_Raw):
     """Who we are in one server: messages may mention the bot, or the role that Discord made for it."""
 
     user_id: str
-    role_ids: Collection[str] = ()
+    role_ids: Sequence[str] = ()
 
 
 class Places:

@@ -308,7 +308,8 @@ class FakeDiscord:
 
     def texts(self, channel_id: str) -> list[str]:
         """What the bot has written there."""
-        return [one["content"] for one in self.messages(channel_id) if one["author"]["id"] == self.bot["id"]]
+        said = (one for one in self.messages(channel_id) if one["type"] == 0)
+        return [one["content"] for one in said if one["author"]["id"] == self.bot["id"]]
 
     def buttons(self, channel_id: str) -> list[tuple[str, bool]]:
         """The buttons of the newest message that has some: what they say, and whether they can be clicked."""
