@@ -13,7 +13,8 @@ from gateways.discord.calls import CallError, Calls
 from gateways.discord.inbound import Click, Place, Places, chosen, click_of, rated
 from gateways.discord.reading import Reading
 from gateways.routing import Accepted, ClickResult, Routing
-from store import buttons
+from runllm.bridge.surfaces import surface_key
+from store import buttons, sessions
 from store.engine import Store
 
 log = logging.getLogger(__name__)
@@ -97,13 +98,16 @@ class Clicks:
             return False, _NOT_RECORDED
 
     async def _choose(self, click: Click, place: Place) -> Accepted:
-        button_id = click.button_id
-        if click.is_digest:
-            async with self._store.read() as db:
-                wait = await buttons.get(db, click.session_id, click.wait_id)
-            known = wait.button_ids if wait is not None else []
-            button_id = next((one for one in known if components.digest_of(one) == click.button_id), button_id)
-        return await self._routing.take_in(chosen(click, place, button_id))
+        event = chosen(click, place, click.button_id)
+        async with self._store.read() as db:
+            session = await sessions.bound_session(db, surface_key(event.surface))
+            wait = await buttons.get(db, click.session_id, click.wait_id) if click.is_digest else None
+        if session is not None and session.id != click.session_id:
+            return Accepted(click="unknown")
+        for known in wait.button_ids if wait is not None else ():
+            if components.digest_of(known) == click.button_id:
+                event = chosen(click, place, known)
+        return await self._routing.take_in(event)
 
     async def _show_choice(self, click: Click, *, is_late: bool) -> None:
         """Shows everybody at once who chose what, in the place of live buttons."""

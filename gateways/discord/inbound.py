@@ -107,6 +107,11 @@ class Place(_Raw):
         """What messages name as their `channel_id`."""
         return self.thread_id or self.channel_id
 
+    @property
+    def parent(self) -> "Place":
+        """The channel."""
+        return Place(guild_id=self.guild_id, channel_id=self.channel_id)
+
     def surface(self, message_id: str) -> DiscordThread:
         """The thread that a message belongs to: the one it is in, or the one that an answer to it opens."""
         thread_id = self.thread_id or message_id

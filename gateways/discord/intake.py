@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateways.adapter import Earlier, Inbound
 from gateways.discord import inbound
 from gateways.discord.emoji_names import names_of
+from gateways.discord.finishing import finished_first
 from gateways.discord.inbound import ANNOUNCEMENTS, PLATFORM, TEXT, Bot, Message, Place, Places, Reaction
 from gateways.discord.reading import PAGE, Reading
 from gateways.discord.snowflakes import at_snowflake, position_of
@@ -56,6 +57,7 @@ class Intake:
         self._guilds = guilds
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._user_id = ""
+        self._ready_at = now()
         self._next_note = 0.0
         self.is_current = False
         """Nothing that Discord had when this connection began is left to be read."""
@@ -64,7 +66,7 @@ class Intake:
         """Takes one dispatch."""
         self._places.observe(event, data)
         if event == "READY":
-            self._user_id = str(data["user"]["id"])
+            self._user_id, self._ready_at = str(data["user"]["id"]), now()
             self.is_current = False
         if event in _HEARD:
             self._events.put_nowait((event, data))
@@ -72,7 +74,7 @@ class Intake:
     async def run(self) -> None:
         """Works until it is cancelled."""
         while True:
-            await self._until_done(*await self._events.get())
+            await finished_first(self._until_done(*await self._events.get()))
             self._events.task_done()
 
     async def settled(self) -> None:
@@ -86,12 +88,12 @@ class Intake:
         if self.is_current and time.monotonic() >= self._next_note:
             await self._note()
 
-    async def _note(self) -> None:
+    async def _note(self, since: datetime | None = None) -> None:
         self._next_note = time.monotonic() + _NOTE_EVERY
         async with self._store.begin() as db:
             await cursors.advance(db, self._alive, "1")
         for guild_id in self._guilds():
-            await self._begin_reading(guild_id)
+            await self._begin_reading(guild_id, since or now())
 
     async def _until_done(self, event: str, data: Mapping[str, Any]) -> None:
         """Handles an event, again and again while the record is away: nothing that came later overtakes it."""
@@ -130,13 +132,13 @@ class Intake:
             last = await cursors.moved_at(db, self._alive)
         was_long = last is None or now() - last > _THREADS_STAY_OPEN
         for guild_id in self._guilds():
-            for place, newest in await self._unread(guild_id, was_long):
-                await self._read_on(place, newest)
+            for place, newest, is_bound in await self._unread(guild_id, was_long):
+                await self._read_on(place, newest, is_bound)
+        await self._note(since=self._ready_at)
         self.is_current = True
-        await self._note()
 
-    async def _unread(self, guild_id: str, with_archived: bool) -> list[tuple[Place, str | None]]:
-        """The places of a server that have something to be read, as far as one can tell, with their last message."""
+    async def _unread(self, guild_id: str, with_archived: bool) -> list[tuple[Place, str | None, bool]]:
+        """The places of a server to look into, each with its last message, and whether it is a conversation of ours."""
         channels = await self._reading.channels(guild_id)
         threads = await self._reading.active_threads(guild_id)
         seen = [(self._places.learn(one, guild_id), one.get("last_message_id")) for one in (*channels, *threads)]
@@ -150,21 +152,19 @@ class Intake:
                 if isinstance(surface, DiscordThread)
             }
         found = [
-            (place, newest)
+            (place, newest, place.id in bound)
             for place, newest in seen
             if place is not None and (place.id in bound or (_holds_messages(place) and _is_listened(routes, place)))
         ]
         if with_archived:
-            known = {place.id for place, _ in found}
-            found += [(place, None) for thread_id, place in bound.items() if thread_id not in known]
+            known = {place.id for place, _, _ in found}
+            found += [(place, None, True) for thread_id, place in bound.items() if thread_id not in known]
         return found
 
-    async def _read_on(self, place: Place, newest: str | None) -> None:
-        async with self._store.read() as db:
-            position = await cursors.position(db, _cursor(place))
-        if position is None and not place.thread_id:
-            return  # listened to since just now: what is there already was not meant for us
-        after = str(int(position or place.thread_id))
+    async def _read_on(self, place: Place, newest: str | None, is_bound: bool) -> None:
+        after = await self._read_up_to(place, is_bound)
+        if after is None:
+            return
         if newest is not None and int(newest) <= int(after):
             return
         while True:
@@ -177,18 +177,32 @@ class Intake:
             if len(page) < PAGE:
                 return
 
-    async def _begin_reading(self, guild_id: str) -> None:
-        """Channels that are listened to and were never read are read from now on."""
+    async def _read_up_to(self, place: Place, is_bound: bool) -> str | None:
+        """The last message that was read in a place; None where everything in it is from before we listened.
+
+        A thread that was never read is new since its channel was read last, or it is a conversation of ours.
+        """
+        async with self._store.read() as db:
+            position = await cursors.position(db, _cursor(place))
+            if position is None and place.thread_id and not is_bound:
+                position = await cursors.position(db, _cursor(place.parent))
+                position = None if position is None else max(position, position_of(place.thread_id))
+        if position is None:
+            return place.thread_id if is_bound and place.thread_id else None
+        return str(int(position))
+
+    async def _begin_reading(self, guild_id: str, since: datetime) -> None:
+        """Channels that are listened to and were never read count as read up to then."""
         async with self._store.read() as db:
             routes = await routes_of(db)
             begun = await cursors.positions(db, f"{PLATFORM}:read:{guild_id}:")
         new = [
             place
             for place in self._places.channels_of(guild_id)
-            if place.id not in begun and _holds_messages(place) and _is_listened(routes, place)
+            if place.id not in begun and _is_listened(routes, place)
         ]
         for place in new:
-            await self._have_read(place, at_snowflake(now()))
+            await self._have_read(place, at_snowflake(since))
 
     async def _have_read(self, place: Place, message_id: str) -> None:
         async with self._store.begin() as db:

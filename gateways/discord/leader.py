@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateways.discord.calls import CallError, Calls
 from gateways.discord.clicks import Clicks
+from gateways.discord.finishing import finished_first
 from gateways.discord.inbound import PLATFORM, Places
 from gateways.discord.intake import Intake
 from gateways.discord.reading import Reading
@@ -66,7 +67,7 @@ class Leader:
         try:
             while True:
                 try:
-                    await self._round()
+                    await finished_first(self._round())
                 except Exception:
                     log.exception("a round of listening to Discord failed; the next one follows")
                 await asyncio.sleep(renew_every)

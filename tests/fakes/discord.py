@@ -402,9 +402,8 @@ class FakeDiscord:
         if fault is not None and fault.lose_reply:
             assert request.transport is not None
             request.transport.abort()
-        answered.headers.update(
-            {"X-RateLimit-Limit": "5", "X-RateLimit-Remaining": "4", "X-RateLimit-Reset-After": "1"}
-        )
+        if answered.content_type == "application/json":
+            answered.headers["Content-Type"] = "application/json"  # Discord names no character set
         return answered
 
     def _fault_for(self, method: str, path: str) -> Fault | None:

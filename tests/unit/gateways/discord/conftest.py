@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from gateways.adapter import Openers
 from gateways.discord.leader import Ear, Leader
@@ -23,7 +23,7 @@ from runllm.errors import RateLimited, Unavailable
 from runllm.operations import ButtonWait, MessageRef, PostMessage
 from store import agents, installations, messages, sessions
 from store.engine import Store
-from store.models import EffectRow, InboxRow, Message
+from store.models import EffectRow, InboxRow, Message, PublishedWorkflow
 from store.sealing import Seal
 from tests.contract.proxy import judged
 from tests.fakes.discord import FakeDiscord
@@ -188,6 +188,13 @@ async def connect(server: Server, guild: str, token: str = "") -> None:
 
 
 async def publish(server: Server, *listeners: Listener, name: str = "support") -> None:
+    """Publishes a workflow, or lets the one that is there listen elsewhere."""
+    async with server.store.begin() as db:
+        known = update(PublishedWorkflow).where(PublishedWorkflow.name == name)
+        shapes = [listener.model_dump(mode="json") for listener in listeners]
+        changed = await db.execute(known.values(listeners=shapes).returning(PublishedWorkflow.id))
+        if changed.first() is not None:
+            return
     await make_current(server.store, *listeners, name=name)
 
 
