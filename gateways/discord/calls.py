@@ -9,11 +9,11 @@ https://discord.com/developers/docs/reference
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
+from gateways.adapter import File
 from gateways.platforms import DiscordSettings
 from runllm.errors import NotConnected, RateLimited, Rejected, SurfaceError, Unavailable
 from runllm.version import VERSION
@@ -48,15 +48,6 @@ class CallError(Exception):
     def is_unknown(self) -> bool:
         """Nobody knows whether Discord did it: there was no answer, or one that says that Discord is in trouble."""
         return self.status == 0 or self.status >= 500
-
-
-@dataclass(frozen=True)
-class File:
-    """A file to send with a message."""
-
-    name: str
-    content: bytes
-    mimetype: str = "application/octet-stream"
 
 
 class Calls:
@@ -200,7 +191,7 @@ def _form(body: Mapping[str, Any], files: Sequence[File]) -> aiohttp.FormData:
     listed = [{"id": str(number), "filename": file.name} for number, file in enumerate(files)]
     form.add_field("payload_json", json.dumps({**body, "attachments": listed}), content_type="application/json")
     for number, file in enumerate(files):
-        form.add_field(f"files[{number}]", file.content, filename=_header_safe(file.name), content_type=file.mimetype)
+        form.add_field(f"files[{number}]", file.data, filename=_header_safe(file.name), content_type=file.mimetype)
     return form
 
 

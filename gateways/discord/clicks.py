@@ -114,7 +114,7 @@ class Clicks:
         custom_id = components.custom_id_of(click.session_id, click.wait_id, click.button_id)
         label = components.label_of(click.components, custom_id) or click.button_id
         shown = {
-            "content": writing.noted(click.content, f"{writing.escaped(click.user_name)}: {writing.escaped(label)}"),
+            "content": writing.noted(click.content, f"Chosen: {label}, by {click.user_name}"),
             "components": components.disabled(click.components),
             "allowed_mentions": {"parse": []},
         }

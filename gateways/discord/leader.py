@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CONTENT_FLAGS = 1 << 18 | 1 << 19
+CONTENT_FLAGS = 1 << 18 | 1 << 19
 """An application with one of these may read what messages say: `GATEWAY_MESSAGE_CONTENT` and its limited form.
 
 https://discord.com/developers/docs/resources/application#application-object-application-flags
@@ -176,7 +176,7 @@ class Ear:
 
         try:
             application = await self._api.get("/applications/@me")
-            if not int(application["flags"]) & _CONTENT_FLAGS:
+            if not int(application["flags"]) & CONTENT_FLAGS:
                 return self._say(f"The bot {application['name']!r} {NO_CONTENT}.")
             self.finding = ""
             self.connection = Connection(self._settings, self._take)

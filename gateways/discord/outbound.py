@@ -15,12 +15,12 @@ between two attempts; that a message is shown as written by its author: copies c
 because a webhook, which can show a name and a face, knows no nonce and so could double.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
-from gateways.adapter import Content, Effect
+from gateways.adapter import Content, Effect, File
 from gateways.discord import calls as discord
 from gateways.discord import components, writing
 from gateways.discord.calls import CallError, Calls, as_errors_of_ours
@@ -63,7 +63,10 @@ class DiscordAdapter:
             raise Rejected("An internal note was not sent to Discord: everybody in the thread would see it.")
         pieces = writing.pieces_of(content)
         rows = components.rows_of(content, effect.session_id)
-        files = await self._files(content)
+        if len(content.files) > _MOST_FILES:
+            raise Rejected(
+                f"Discord takes at most {_MOST_FILES} files a message, and this one has {len(content.files)}."
+            )
 
         async def send(part: Effect, index: int) -> str:
             is_last = index == len(pieces) - 1
@@ -72,7 +75,7 @@ class DiscordAdapter:
                 body["components"] = rows
             if content.author == MessageType.ASSISTANT:
                 body["flags"] = _NO_PREVIEWS
-            return await thread.say(part, body, files if is_last else ())
+            return await thread.say(part, body, content.files if is_last else ())
 
         async with as_errors_of_ours(thread.name):
             return (await post_parts(self._store, effect, to, len(pieces), send))[-1]
@@ -206,9 +209,6 @@ class DiscordAdapter:
             )
         return Calls(self._settings, str(self._seal.open(row.credentials)["token"]))
 
-    async def _files(self, content: Content) -> list[discord.File]:
-        return []
-
 
 class Thread:
     """One thread, and what is done in it."""
@@ -224,7 +224,7 @@ class Thread:
         """What errors call it."""
         return f"Discord thread {self.surface.config.thread_id}"
 
-    async def say(self, effect: Effect, body: dict[str, Any], files: Any = ()) -> str:
+    async def say(self, effect: Effect, body: dict[str, Any], files: Sequence[File] = ()) -> str:
         """Posts once, and returns the message's number."""
         async with as_errors_of_ours(self.name):
             if effect.earlier and (found := await self._look(effect, body["content"])) is not None:

@@ -51,7 +51,7 @@ def whole(content: Content) -> str:
 def noted(text: str, note: str) -> str:
     """The last piece of a message with buttons, and below it what became of them."""
     room = LONGEST - length(text) - len("\n-# ")
-    return f"{text}\n-# {_cut(' '.join(note.split()), room)}" if room > 1 else text
+    return f"{text}\n-# {_cut(escaped(note), room)}" if room > 1 else text
 
 
 def as_discord(text: str) -> str:

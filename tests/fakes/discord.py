@@ -360,6 +360,7 @@ class FakeDiscord:
         for path in ("/applications/@me", "/oauth2/applications/@me"):
             to("GET", api + path, self._get_application)
         to("GET", f"{api}/users/@me", self._get_me)
+        to("GET", f"{api}/users/@me/guilds", self._get_my_guilds)
         to("GET", f"{api}/guilds/{{guild}}", self._get_guild)
         to("GET", f"{api}/guilds/{{guild}}/roles", self._get_roles)
         to("GET", f"{api}/guilds/{{guild}}/channels", self._get_channels)
@@ -418,6 +419,19 @@ class FakeDiscord:
 
     async def _get_me(self, request: web.Request) -> web.Response:
         return web.json_response({**self.bot, "mfa_enabled": False, "locale": "en-US"})
+
+    async def _get_my_guilds(self, request: web.Request) -> web.Response:
+        names = ("id", "name", "icon", "banner", "features")
+        return web.json_response(
+            [
+                {
+                    **{name: guild[name] for name in names},
+                    "owner": False,
+                    "permissions": guild["roles"][1]["permissions"],
+                }
+                for guild in self._guilds.values()
+            ]
+        )
 
     async def _get_guild(self, request: web.Request) -> web.Response:
         return web.json_response(self._guild(request))

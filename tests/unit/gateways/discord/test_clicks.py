@@ -21,7 +21,7 @@ async def test_the_first_click_wins_and_shows_at_once_who_chose_what(server: Ser
     async with server.listening():
         reply = await server.fake.click(server.ada, thread.config.thread_id, "Yes")
         (row,) = await server.until_taken(1)
-    assert (reply.kind, reply.text) == ("update", "Which?\n-# Ada: Yes")
+    assert (reply.kind, reply.text) == ("update", "Which?\n-# Chosen: Yes, by Ada")
     assert server.fake.buttons(thread.config.thread_id) == [("Yes", False), ("No", False)]
     assert (row.kind, row.envelope["button_id"], row.envelope["user"]) == ("button", "yes", server.ada)
     assert row.session_id == session
@@ -140,7 +140,7 @@ async def test_a_slow_record_does_not_let_a_click_fail(
         may_go.set()
         if who == "the winner":
             await until(lambda: server.fake.buttons(thread.config.thread_id) == [("Yes", False)])
-            assert server.fake.texts(thread.config.thread_id)[-1] == "Which?\n-# Ada: Yes"
+            assert server.fake.texts(thread.config.thread_id)[-1] == "Which?\n-# Chosen: Yes, by Ada"
         else:
             assert await until(server.fake.follow_ups) == ["This is not yours to decide."]
 
