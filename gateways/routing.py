@@ -213,6 +213,8 @@ async def _record_status(db: AsyncSession, inbound: Inbound, key: str, session: 
 async def _record_feedback(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
     """An opinion is complete once it is recorded: no handler runs for it. A person's later one replaces it."""
     posting = await messages.find_posting(db, key, inbound.remote_id)
+    if session is None and posting is not None:
+        session = await sessions.get(db, posting.session_id)  # a thread that was opened apart is bound to no session
     if session is None or posting is None or inbound.is_helpful is None:
         return await _add(db, inbound, key, session, ignored="the message that it is about is not in the record")
     await feedback.record(
@@ -229,11 +231,13 @@ async def _record_feedback(db: AsyncSession, inbound: Inbound, key: str, session
 
 async def _record_click(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
     """The first click wins. The others are answered at once and are no events."""
-    if session is None:
-        return Accepted(click="unknown")
-    wait = await buttons.get(db, session.id, inbound.wait_id)
+    wait = await buttons.get(db, session.id, inbound.wait_id) if session is not None else None
     if wait is None or wait.surface_key != key:
-        return Accepted(session_id=session.id, click="unknown")
+        # A thread that was opened apart is bound to no session, or to one that was begun there later.
+        wait = await buttons.on_surface(db, key, inbound.wait_id)
+        session = await sessions.get(db, wait.session_id) if wait is not None else session
+    if session is None or wait is None:
+        return Accepted(session_id=session.id if session is not None else None, click="unknown")
     result = await buttons.click(db, session.id, inbound.wait_id, inbound.button_id, inbound.user, inbound.author_name)
     if result != "won":
         return Accepted(session_id=session.id, click=result)

@@ -47,6 +47,12 @@ async def get(db: AsyncSession, session_id: int, wait_id: int) -> ButtonWaitRow 
     return await find(db, ButtonWaitRow, _is(session_id, wait_id))
 
 
+async def on_surface(db: AsyncSession, surface_key: str, wait_id: int) -> ButtonWaitRow | None:
+    """The wait of that number whose buttons are on a surface, whichever session asks there; the newest of several."""
+    query = select(ButtonWaitRow).where(ButtonWaitRow.surface_key == surface_key, ButtonWaitRow.wait_id == wait_id)
+    return (await db.scalars(query.order_by(ButtonWaitRow.created_at.desc()).limit(1))).first()
+
+
 async def of_session(db: AsyncSession, session_id: int) -> list[ButtonWaitRow]:
     """All waits of a session, open and ended."""
     query = select(ButtonWaitRow).where(ButtonWaitRow.session_id == session_id).order_by(ButtonWaitRow.wait_id)

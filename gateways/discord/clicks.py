@@ -14,7 +14,7 @@ from gateways.discord.inbound import Click, Place, Places, chosen, click_of, rat
 from gateways.discord.reading import Reading
 from gateways.routing import Accepted, ClickResult, Routing
 from runllm.bridge.surfaces import surface_key
-from store import buttons, sessions
+from store import buttons
 from store.engine import Store
 
 log = logging.getLogger(__name__)
@@ -100,11 +100,10 @@ class Clicks:
     async def _choose(self, click: Click, place: Place) -> Accepted:
         event = chosen(click, place, click.button_id)
         async with self._store.read() as db:
-            session = await sessions.bound_session(db, surface_key(event.surface))
-            wait = await buttons.get(db, click.session_id, click.wait_id) if click.is_digest else None
-        if session is not None and session.id != click.session_id:
+            wait = await buttons.get(db, click.session_id, click.wait_id)
+        if wait is None or wait.surface_key != surface_key(event.surface):
             return Accepted(click="unknown")
-        for known in wait.button_ids if wait is not None else ():
+        for known in wait.button_ids if click.is_digest else ():
             if components.digest_of(known) == click.button_id:
                 event = chosen(click, place, known)
         return await self._routing.take_in(event)

@@ -57,6 +57,7 @@ class Fault:
     retry_after: float = 0.0
     lose_reply: bool = False
     seconds: float = 0.0
+    held: asyncio.Event | None = None
 
 
 @dataclass
@@ -346,6 +347,13 @@ class FakeDiscord:
         """
         self._faults += [Fault(method, path, status, retry_after, lose_reply, seconds) for _ in range(times)]
 
+    def hold(self, method: str, path: str) -> asyncio.Event:
+        """The next such call is done and never answered, for callers that are killed; the event says when."""
+        fault = Fault(method, path, held=asyncio.Event())
+        self._faults.append(fault)
+        assert fault.held is not None
+        return fault.held
+
     def posts(self) -> int:
         """How many messages somebody tried to post."""
         return sum(1 for method, path in self.calls if method == "POST" and path.endswith("/messages"))
@@ -400,6 +408,9 @@ class FakeDiscord:
             answered: web.StreamResponse = await handler(request)
         except Refusal as refusal:
             answered = web.json_response(refusal.body, status=refusal.status)
+        if fault is not None and fault.held is not None:
+            fault.held.set()
+            await asyncio.sleep(60)
         if fault is not None and fault.lose_reply:
             assert request.transport is not None
             request.transport.abort()

@@ -8,6 +8,7 @@ from gateways.adapter import Content, Effect
 from gateways.discord import clicks
 from gateways.discord.components import custom_id_of
 from runllm.bridge.messages import AnswerCategory
+from runllm.operations import CreateDiscordThread
 from store import buttons, feedback
 from store.models import Feedback
 from tests.unit.gateways.discord.conftest import Server, until
@@ -159,6 +160,17 @@ async def test_a_click_that_cannot_be_recorded_says_to_try_again(
         reply = await server.fake.click(server.ada, thread.config.thread_id, "Yes")
     assert (reply.kind, reply.text) == ("whisper", "That could not be recorded. Please try again in a moment.")
     assert server.fake.buttons(thread.config.thread_id) == [("Yes", True)]
+
+
+async def test_a_choice_in_a_thread_that_was_opened_apart_reaches_its_session(server: Server) -> None:
+    session, _ = await server.asked()
+    opens = server.call(session, CreateDiscordThread(guild_id=server.guild, channel_id=server.channel))
+    apart = await server.activities.create_discord_thread(opens)
+    await server.ask(session, apart, "Yes")
+    async with server.listening():
+        reply = await server.fake.click(server.ada, apart.config.thread_id, "Yes")
+        (row,) = await server.until_taken(1)
+    assert (reply.kind, row.kind, row.session_id) == ("update", "button", session)
 
 
 def test_short_ids_travel_as_they_are() -> None:
