@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from gateways.adapter import Content, Effect
+from gateways.adapter import Content, Effect, File
 from gateways.discord.outbound import thread_name
 from runllm.bridge.messages import AnswerCategory, MessageType, Source
 from runllm.bridge.surfaces import DiscordThread
@@ -337,6 +337,34 @@ async def test_busy_and_away_are_told_apart(server: Server) -> None:
 
 
 # Files
+
+
+@pytest.mark.parametrize("trouble", [{}, *TROUBLE], ids=str)
+async def test_files_of_other_platforms_come_along_once(server: Server, trouble: dict[str, Any]) -> None:
+    session, thread = await server.asked()
+    await server.post(session, thread, "First.")
+    files = [
+        File(name="log.txt", mimetype="text/plain", data=b"boom"),
+        File(name='odd "näme".bin', data=bytes(range(256))),
+    ]
+    copy = content("", author=MessageType.USER, author_name="Bob", files=files)
+    if trouble:
+        server.fake.next("POST", "/messages$", **trouble)
+    effect, earlier = Effect(key=f"{session}:70", session_id=session), False
+
+    async def attempt() -> str:
+        nonlocal earlier
+        try:
+            return await server.adapter.post(effect.model_copy(update={"earlier": earlier}), thread, copy)
+        except Unavailable:
+            earlier = True
+            raise
+
+    remote_id = await retried(attempt)
+    _, shown = [one for one in server.fake.messages(thread.config.thread_id) if one["type"] == 0]
+    assert (shown["id"], shown["content"]) == (remote_id, "**Bob:**")
+    assert [one["filename"] for one in shown["attachments"]] == ["log.txt", "odd _näme_.bin"]
+    assert [server.fake.file(one) for one in shown["attachments"]] == [b"boom", bytes(range(256))]
 
 
 async def test_a_file_is_read_from_a_fresh_address(server: Server) -> None:
