@@ -31,6 +31,7 @@ class Connection(discord.Client):
 
     def __init__(self, settings: DiscordSettings, take: Take) -> None:
         point_at(settings)
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody speaks here
         super().__init__(
             intents=_INTENTS,
             max_messages=None,
