@@ -34,6 +34,8 @@ _THREADS_STAY_OPEN = timedelta(minutes=50)
 """Discord archives a thread after an hour without a message at the earliest: in less, nothing can have been missed in
 an archived one."""
 _LONGEST_WAIT = 10.0
+_SENSELESS = (ValidationError, LookupError, TypeError, ValueError)
+_MOST_TRIES = 3
 _NOTE_EVERY = 20.0
 _HEARD = ("READY", "MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE", "MESSAGE_DELETE_BULK", "MESSAGE_REACTION_ADD")
 
@@ -97,15 +99,17 @@ class Intake:
 
     async def _until_done(self, event: str, data: Mapping[str, Any]) -> None:
         """Handles an event, again and again while the record is away: nothing that came later overtakes it."""
-        pause = 0.5
+        pause, tries = 0.5, 0
         while True:
             try:
                 return await self._handle(event, data)
             except (SQLAlchemyError, OSError) as error:
                 log.warning("A %s of Discord has to wait for the record: %s", event, type(error).__name__)
-            except (ValidationError, LookupError, TypeError, ValueError) as error:
-                log.error("A %s of Discord makes no sense and is left out: %s", event, type(error).__name__)
-                return
+            except Exception as error:  # only its name is logged: its text may quote what people wrote
+                tries += 1
+                if isinstance(error, _SENSELESS) or tries >= _MOST_TRIES:
+                    log.error("A %s of Discord makes no sense and is left out: %s", event, type(error).__name__)
+                    return
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_WAIT)
 
