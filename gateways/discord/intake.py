@@ -229,7 +229,8 @@ class Intake:
         if not is_bound and place.is_reply(message.id) and match_routes(routes, event) is not None:
             event = inbound.said(message, place, bot, await self._reading.earlier(place, message.id, bot))
         await self._routing.take_in(event)
-        await self._have_read(place, message.id)
+        if known is None:  # whoever reads on writes down how far, a page at a time
+            await self._have_read(place, message.id)
 
     async def _on_edit(self, data: Mapping[str, Any]) -> None:
         if "author" not in data or "content" not in data:

@@ -198,7 +198,7 @@ async def publish(server: Server, *listeners: Listener, name: str = "support") -
     await make_current(server.store, *listeners, name=name)
 
 
-async def until(look: Callable[[], Any], seconds: float = 15) -> Any:
+async def until(look: Callable[[], Any], seconds: float = 40) -> Any:
     """Looks again and again until there is something."""
     async with asyncio.timeout(seconds):
         while True:

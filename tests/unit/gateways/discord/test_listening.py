@@ -233,12 +233,12 @@ async def test_after_a_restart_everything_since_is_read_page_by_page(server: Ser
         first = await server.fake.say(server.channel, server.ada, "before")
         await server.until_taken(1)
     thread = await server.fake.start_thread(server.channel, first, server.ada)
-    expected = [f"meanwhile {number}" for number in range(230)]
+    expected = [f"meanwhile {number}" for number in range(130)]
     for text in expected:
         await server.fake.say(server.channel, server.ada, text)
     await server.fake.say(thread, server.ada, "in the thread")
     async with server.listening():
-        await server.until_taken(232)
+        await server.until_taken(132)
     assert await server.texts() == ["before", *expected, "in the thread"]
 
 
