@@ -14,7 +14,7 @@ from runllm.bridge.listeners import DiscordListener
 from store import installations, sessions
 from store.sealing import Seal
 from tests.fakes.discord import FakeDiscord
-from tests.workflow.town import Town, town, until, until_equal
+from tests.workflow.town import SECRET, Town, town, until, until_equal
 
 pytestmark = pytest.mark.workflow
 
@@ -49,7 +49,7 @@ def follow_up(agent, event, thread, team):
 @asynccontextmanager
 async def listening(here: Town, settings: DiscordSettings) -> AsyncIterator[None]:
     """A gateway that listens to Discord, from when it has read everything that is there."""
-    leader = Leader(here.store, Seal("a secret of tests"), settings, here.routing)
+    leader = Leader(here.store, Seal(SECRET), settings, here.routing)
     job = asyncio.create_task(leader.run())
     try:
         await until(lambda: [ear.intake.is_current for ear in leader.ears], lambda current: current == [True])
@@ -65,11 +65,11 @@ async def test_a_question_is_answered_chosen_and_followed_up(client: Client, tmp
         channel, team = fake.channel(guild, "help"), fake.channel(guild, "team")
         ada, bob = fake.user("Ada"), fake.user("Bob")
         settings = DiscordSettings(api_url=fake.api_url, gateway_url=f"{fake.gateway.url}/gateway", identify_pause=0)
-        async with town(tmp_path, client, PlatformSettings(discord=settings)) as here:
+        async with town(tmp_path, client, platforms=PlatformSettings(discord=settings)) as here:
             async with here.store.begin() as db:
                 await installations.put(
                     db,
-                    Seal("a secret of tests"),
+                    Seal(SECRET),
                     agent_id=here.agent_id,
                     platform="discord",
                     external_id=guild,
@@ -77,7 +77,8 @@ async def test_a_question_is_answered_chosen_and_followed_up(client: Client, tmp
                     credentials={"token": fake.token},
                 )
             flow = FLOW.replace("GUILD", guild).replace("TEAM", team)
-            await here.live(flow, ["follow_up"], [DiscordListener(guild_id=guild)])
+            listeners = [DiscordListener(guild_id=guild)]
+            await here.until(await here.publish(flow, ["follow_up"], listeners=listeners), "current")
             async with listening(here, settings):
                 question = await fake.say(channel, ada, f"{fake.mention} how do I sign in?")
                 await until_equal(lambda: fake.texts(question), ["You asked: how do I sign in?", "Is that it?"])
