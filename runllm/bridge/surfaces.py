@@ -66,6 +66,16 @@ class SlackThreadConfig(_Config):
     last_ts: str | None = None
     workspace_url: str | None = None
 
+    # What was sent last, and where the workspace is on the web, do not make it another thread.
+    def __eq__(self, other: object) -> bool:
+        return _place(self) == _place(other) if isinstance(other, SlackThreadConfig) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _place(config: SlackThreadConfig) -> dict[str, Any]:
+    return config.model_dump(exclude={"last_ts", "workspace_url"})
+
 
 class ZendeskTicketConfig(_Config):
     """Which Zendesk ticket.

@@ -215,3 +215,10 @@ def test_the_address_of_a_thread_is_permanent_where_the_workspace_is_known() -> 
     config = SLACK.config.model_copy(update={"workspace_url": "https://acme.slack.com/", "thread_ts": "1700.000100"})
     assert SlackThread(config=config).link() == "https://acme.slack.com/archives/C1/p1700000100"
     assert SLACK.link() == "https://app.slack.com/client/T1/C1/thread/C1-1.0"
+
+
+def test_a_slack_thread_stays_the_same_thread_whatever_was_sent_there_last() -> None:
+    config = SlackThreadConfig(bot_conn_token="t", team_id="T1", channel="C1", thread_ts="1.0")
+    later = config.model_copy(update={"last_ts": "2.0", "workspace_url": "https://acme.slack.com/"})
+    assert SlackThread(config=config) == SlackThread(config=later)
+    assert SlackThread(config=config) != SlackThread(config=config.model_copy(update={"thread_ts": "2.0"}))
