@@ -197,5 +197,5 @@ async def test_a_choice_that_the_gateway_cannot_show_is_shown_by_the_session(her
     def shown() -> str:
         return next(here.slack.words(one) for one in here.slack.messages("C1", where.thread) if one["ts"] == question)
 
-    await until(shown, lambda words: "Chosen: Yes, by Ada Lovelace" in words)
+    await until(shown, lambda words: "Yes, by Ada Lovelace" in words or "*Yes* · <@U1>" in words)
     assert asking() == []
