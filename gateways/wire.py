@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -192,14 +192,16 @@ class Evaluate(Frozen):
         agent_id: Whose knowledge base.
         what: Which of an agent's questions to a model.
         said: The conversation, oldest first; its last message is the question.
-        options: The categories or tags to choose from, with their descriptions, and for each its example messages.
+        options: The categories or tags to choose from, with their descriptions.
+        examples: Messages that belong to some of them.
         default, guidelines: As in `Agent.categorize` and `Agent.tag`.
     """
 
     agent_id: int
     what: Literal["answer", "chat", "categorize", "tag", "summarize"]
     said: list[Said]
-    options: dict[str, Any] = {}
+    options: dict[str, str] = {}
+    examples: dict[str, list[str]] = {}
     default: str = ""
     guidelines: str | None = None
 

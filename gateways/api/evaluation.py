@@ -31,7 +31,8 @@ class Asking(BaseModel):
 
     what: str = Field(pattern="^(answer|chat|categorize|tag|summarize)$")
     said: list[Said] = Field(min_length=1, max_length=500)
-    options: dict[str, Any] = {}
+    options: dict[str, str] = {}
+    examples: dict[str, list[str]] = {}
     default: str = ""
     guidelines: str | None = None
 

@@ -173,7 +173,11 @@ class _Live(Backstage):
 
     def _categorize(self, operation: ops.Categorize) -> ops.Categorized:
         chosen = self._asked(
-            "categorize", options=operation.categories, default=operation.default, guidelines=operation.guidelines
+            "categorize",
+            options=operation.categories,
+            examples=operation.examples,
+            default=operation.default,
+            guidelines=operation.guidelines,
         )["chosen"][0]
         self._result.categories.append(chosen)
         self.script[ops.Categorize].append(chosen)
@@ -181,7 +185,11 @@ class _Live(Backstage):
 
     def _tag(self, operation: ops.Tag) -> ops.Tagged:
         options = {tag: text for tag, text in operation.options.items() if tag not in self.tags}
-        chosen = self._asked("tag", options=options, guidelines=operation.guidelines)["chosen"] if options else []
+        chosen = (
+            self._asked("tag", options=options, examples=operation.examples, guidelines=operation.guidelines)["chosen"]
+            if options
+            else []
+        )
         self.script[ops.Tag].append(chosen)
         return super()._tag(operation)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from gateways.wire import EVALUATE, Evaluate, Evaluated
+from runllm.categories import with_examples
 from worker.activities.chats import reason
 from worker.activities.context import Context
 from worker.answering.protocol import Found, Question, Turn, nobody
@@ -26,13 +27,13 @@ class EvaluationActivities:
         return found.model_copy(update={"seconds": round(time.perf_counter() - began, 4)})
 
     async def _asked(self, asked: Evaluate, turns: list[Turn]) -> Evaluated:
-        model = self._context.model
+        model, options = self._context.model, with_examples(asked.options, asked.examples)
         match asked.what:
             case "categorize":
-                chosen = await model.categorize(turns, asked.options, asked.default, asked.guidelines)
+                chosen = await model.categorize(turns, options, asked.default, asked.guidelines)
                 return Evaluated(chosen=[chosen])
             case "tag":
-                return Evaluated(chosen=await model.tag(turns, asked.options, asked.guidelines))
+                return Evaluated(chosen=await model.tag(turns, options, asked.guidelines))
             case "summarize":
                 return Evaluated(text=await model.summarize(turns))
             case "answer" | "chat":

@@ -117,7 +117,7 @@ class LanguageModel:
         """A field of the reply; anything that is none of the categories is the default."""
         redaction = self._redaction(history)
         names = list(dict.fromkeys([*categories, default]))
-        offered = {"categories": categories, "default": default, "guidelines": guidelines}
+        offered = {"categories": prompts.choices(categories), "default": default, "guidelines": guidelines}
         asked = prompts.conversation(history, redaction, **offered)
         said = await self._decided(prompts.CATEGORY, asked, prompts.category_schema(names))
         chosen = said.get("category")
@@ -126,7 +126,7 @@ class LanguageModel:
     async def tag(self, history: Sequence[Turn], options: dict[str, str], guidelines: str | None) -> list[str]:
         """A field of the reply, without what is none of the options."""
         redaction = self._redaction(history)
-        asked = prompts.conversation(history, redaction, tags=options, guidelines=guidelines)
+        asked = prompts.conversation(history, redaction, tags=prompts.choices(options), guidelines=guidelines)
         said = await self._decided(prompts.TAGS, asked, prompts.tags_schema(list(options)))
         chosen = said.get("tags")
         return [name for name in options if isinstance(chosen, list) and name in chosen]

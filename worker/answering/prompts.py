@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runllm.bridge.messages import AnswerCategory
+from runllm.categories import examples_in
 from runllm.operations import ToolSpec
 from worker.answering.completion import Output, Said
 from worker.answering.protocol import Passage, Question, Talk, ToolGave, Turn
@@ -233,6 +234,15 @@ def conversation(turns: Sequence[Turn], redaction: Redaction, **more: Any) -> Sa
         for number, turn in enumerate(turns)
     ]
     return Said(role="user", text=_json({**more, "messages": messages}))
+
+
+def choices(described: Mapping[str, str]) -> dict[str, Any]:
+    """What there is to choose from, each with its description and the messages that belong to it, where it has some."""
+    examples = examples_in(described)
+    return {
+        name: {"description": str(about), "examples": examples[name]} if name in examples else str(about)
+        for name, about in described.items()
+    }
 
 
 def cut(text: str) -> str:

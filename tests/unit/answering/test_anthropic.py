@@ -1,12 +1,14 @@
 """The provider and the answers over it, against a stand-in that speaks the service's streaming protocol."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from runllm.bridge.messages import AnswerCategory
+from runllm.categories import Category
 from runllm.errors import ModelError
 from runllm.operations import ToolCall, ToolSpec
 from tests.fakes.anthropic import KEY, Anthropic, Reply, Trouble, data_in, serving
@@ -254,6 +256,15 @@ async def test_decisions_are_fields_and_only_what_was_offered(service: Anthropic
     service.says = lambda body: Reply(object={"category": "invented", "tags": "bug"})
     assert await model(service).categorize(HISTORY, options, "other", None) == "other"
     assert await model(service).tag(HISTORY, options, None) == []
+
+
+async def test_a_model_sees_the_examples_of_a_category(service: Anthropic) -> None:
+    service.says = lambda body: Reply(object={"category": "bug", "tags": ["bug"]})
+    options = {"bug": Category("errors", examples=["it crashes on save"]), "sales": "prices"}
+    await model(service).categorize(HISTORY, dict(options), "other", None)
+    await model(service).tag(HISTORY, dict(options), None)
+    for request in service.requests:
+        assert "it crashes on save" in json.dumps(request["messages"])
 
 
 @pytest.mark.parametrize("count", [1, 300])

@@ -5,6 +5,7 @@ from typing import Any
 
 from runllm import Agent, AnswerCategory, ChatWidget, Event, WidgetListener, entrypoint, task
 from runllm.bridge.messages import Source
+from runllm.categories import Category
 from runllm.evaluation.cases import Case
 from runllm.evaluation.offline import Result, run_case
 from runllm.evaluation.page import page
@@ -157,3 +158,15 @@ def test_the_page_shows_answers_side_by_side_and_runs_nothing_that_anybody_wrote
     assert "javascript:x" not in html
     assert "before" in html
     assert html.count('<div class="side">') == 3
+
+
+@entrypoint(listeners=[WidgetListener(domain="example.com")])
+def sorts(agent: Agent, event: Event) -> None:
+    agent.categorize(event.conversation, {"billing": Category("money", examples=["why twice?"]), "bug": "b"}, "bug")
+    agent.tag(event.conversation, {"vip": Category("important", examples=["we are a bank"])})
+
+
+def test_examples_of_categories_reach_the_model() -> None:
+    engine = Engine()
+    run_case(Case(question="x"), sorts, [], engine)
+    assert [body["examples"] for body in engine.asked] == [{"billing": ["why twice?"]}, {"vip": ["we are a bank"]}]
