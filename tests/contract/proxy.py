@@ -149,8 +149,7 @@ def violations(lines: Sequence[dict[str, Any]], outside: Sequence[str] = ()) -> 
             found.append(f"{what}: the request: {line['req']}")
         status = line.get("status") or 0
         is_failure = status == 429 or status >= 500
-        excused = (is_failure and _is_unknown_status(line["resp"])) or _is_stream(line["resp"])
-        if line["resp"] and not excused:
+        if line["resp"] and not ((is_failure and _is_unknown_status(line["resp"])) or _is_stream(line["resp"])):
             found.append(f"{what}: the answer: {line['resp']}")
     return found
 
