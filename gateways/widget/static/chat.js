@@ -32,7 +32,7 @@ export class RunllmChat extends HTMLElement {
     this.#actions = {
       retry: (id) => this.#conversation.retry(id),
       click: (entry, button) => this.#tried(this.#conversation.click(entry, button)),
-      rate: (entry, helpful, comment) => this.#tried(this.#conversation.rate(entry, helpful, comment)).catch(() => {}),
+      rate: (entry, helpful, comment) => this.#tried(this.#conversation.rate(entry, helpful, comment)).then(() => true, () => false),
       refresh: () => this.#render(),
       asking: null,
     };

@@ -32,6 +32,7 @@ export class Conversation extends EventTarget {
   #abort = null;
   #wake = () => {};
   #leaving = Promise.resolve();
+  #rating = Promise.resolve();
   #isRunning = false;
   #isAsleep = false;
   #page;
@@ -79,10 +80,12 @@ export class Conversation extends EventTarget {
     this.#changed();
   }
 
-  /** Says whether an answer helped. */
-  async rate(entry, helpful, comment = "") {
+  /** Says whether an answer helped. Opinions leave in the order in which they were given: the last one stands. */
+  rate(entry, helpful, comment = "") {
     this.#put({ ...entry, helpful });
-    await this.#call("feedback", { chat_id: entry.chat_id, helpful, comment });
+    const said = this.#rating.then(() => this.#call("feedback", { chat_id: entry.chat_id, helpful, comment }));
+    this.#rating = said.catch(() => {});
+    return said;
   }
 
   /** Forgets the conversation; the next message begins another one. */

@@ -109,9 +109,9 @@ function rating(entry, actions) {
     const input = element("input", { type: "text", maxLength: 1000, placeholder: "What was missing?" });
     input.setAttribute("aria-label", "What was missing?");
     const form = element("div", { className: "why" }, input, element("button", { type: "button", textContent: "Send" }));
-    const send = () => {
-      actions.rate(entry, false, input.value.trim());
-      form.replaceChildren(outcome("Thank you for telling us."));
+    const send = async () => {
+      const isHeard = await actions.rate(entry, false, input.value.trim());
+      if (isHeard) form.replaceChildren(outcome("Thank you for telling us."));
     };
     form.lastChild.addEventListener("click", send);
     input.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && send());
