@@ -7,7 +7,8 @@ this: stackfaq 0.765, 0.948, 0.911, 0.930; mtragun 0.776, 0.802, 0.851, 0.857; a
 Without vectors it is BM25 alone.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.search import Candidate
+from worker.answering.stems import stem
 from worker.answering.words import stems
 
 BY_WORDS = 0.35
@@ -77,7 +79,8 @@ def ranked(
     cosines: Floats | None = None,
 ) -> list[Ranked]:
     """The candidates, the best first. `cosines` has a row for the last message, and one for the history if any."""
-    words = [_by_words(candidate, last, history, average_length) for candidate in candidates]
+    wanted = Wanted(last.weights.keys() | history.weights.keys())
+    words = [_by_words(candidate, wanted, last, history, average_length) for candidate in candidates]
     near = _filled(cosines) if cosines is not None and len(candidates) else None
     if near is None:
         scores = [one.own + HISTORY_WEIGHT * one.earlier for one in words]
@@ -123,8 +126,8 @@ def _with(one: Ranked, score: float, cosine: float | None, own_score: float = 0.
     )
 
 
-def _by_words(candidate: Candidate, last: Query, history: Query, average_length: float) -> Ranked:
-    counts = _counts(candidate, last.weights.keys() | history.weights.keys())
+def _by_words(candidate: Candidate, wanted: "Wanted", last: Query, history: Query, average_length: float) -> Ranked:
+    counts = wanted.counted(candidate)
     length = len(candidate.text) / average_length
     own = _bm25(counts, length, last.weights)
     earlier = _bm25(counts, length, history.weights)
@@ -135,16 +138,42 @@ def _by_words(candidate: Candidate, last: Query, history: Query, average_length:
     return Ranked(candidate, 0.0, own=own, earlier=earlier, coverage=covered / total, match=match)
 
 
-def _counts(candidate: Candidate, wanted: "set[str]") -> dict[str, int]:
-    """How often a passage has each of the wanted stems; its title and headings count twice."""
-    counts: dict[str, int] = {}
-    for word in stems(candidate.text):
-        if word in wanted:
-            counts[word] = counts.get(word, 0) + 1
-    for word in _heading(candidate.title, candidate.heading_path):
-        if word in wanted:
-            counts[word] = counts.get(word, 0) + _TITLE_WEIGHT
-    return counts
+class Wanted:
+    """Counts the stems of a question in passages, without a look at words that cannot have one of them.
+
+    A word begins with its stem, but for the stem's last letter. Measured on 200 passages: half the time.
+    """
+
+    def __init__(self, wanted: Set[str]) -> None:
+        self._wanted = wanted
+        beginnings = sorted({word[:-1] if len(word) > 2 else word for word in wanted}, key=lambda one: (len(one), one))
+        shortest = [
+            one for one in beginnings if not any(one != other and one.startswith(other) for other in beginnings)
+        ]
+        self._may_be = re.compile(f"(?:{'|'.join(map(re.escape, shortest))})[^\\W_]*") if shortest else None
+
+    def counted(self, candidate: Candidate) -> dict[str, int]:
+        """How often a passage has each of them; its title and headings count twice."""
+        counts: dict[str, int] = {}
+        for word in self._stems(candidate.text):
+            if word in self._wanted:
+                counts[word] = counts.get(word, 0) + 1
+        for word in _heading(candidate.title, candidate.heading_path):
+            if word in self._wanted:
+                counts[word] = counts.get(word, 0) + _TITLE_WEIGHT
+        return counts
+
+    def _stems(self, text: str) -> Iterable[str]:
+        if not text.isascii():
+            return stems(text)
+        if self._may_be is None:
+            return ()
+        text = text.lower()
+        return [
+            stem(found.group())
+            for found in self._may_be.finditer(text)
+            if not found.start() or not text[found.start() - 1].isalnum()
+        ]
 
 
 @lru_cache(maxsize=10_000)

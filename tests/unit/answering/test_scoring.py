@@ -1,12 +1,17 @@
 """The formula that ranks passages."""
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from store.search import Candidate
-from worker.answering.scoring import HISTORY_WEIGHT, Query, ranked
+from worker.answering.scoring import HISTORY_WEIGHT, Query, Wanted, ranked
+from worker.answering.words import stems
 
 NOTHING = Query({})
+DOCS = Path(__file__).parents[3] / "examples" / "docs"
 
 
 def passage(number: int, text: str) -> Candidate:
@@ -64,3 +69,22 @@ def test_a_passage_that_has_no_vector_yet_is_taken_for_a_middling_one() -> None:
 
 def test_no_candidates_are_no_error() -> None:
     assert ranked([], Query({"a": 1.0}), NOTHING, 20.0, np.empty((1, 0), np.float32)) == []
+
+
+def test_counting_only_words_that_may_fit_counts_as_counting_all_of_them() -> None:
+    texts = [path.read_text() for path in sorted(DOCS.rglob("*.md"))]
+    for text in texts:
+        all_of_them = Counter(stems(text))
+        for wanted in (
+            set(list(all_of_them)[::3]),
+            set(list(all_of_them)[1::7]),
+            {"pai", "eb", "happi", "no", "unheard"},
+        ):
+            counted = Wanted(wanted).counted(passage(1, text))
+            assert counted == {word: count for word, count in all_of_them.items() if word in wanted}
+    assert Wanted(set()).counted(passage(1, texts[0])) == {}
+    for text in ("pays Payment foo_pay pay-day EBS2 ebs", "Zahlung für Zürich pay"):
+        counted = Wanted({"pai", "eb", "zurich"}).counted(passage(1, text))
+        assert counted == {
+            word: count for word, count in Counter(stems(text)).items() if word in {"pai", "eb", "zurich"}
+        }
