@@ -190,6 +190,8 @@ async def _record_change(db: AsyncSession, inbound: Inbound, key: str, session: 
     posting = await messages.find_posting(db, key, inbound.remote_id)
     if session is None or posting is None:
         return await _add(db, inbound, key, session, ignored="the message that it changes is not in the record")
+    if posting.effect_key is not None:  # a moderator who removes what we posted does not unsay what somebody said
+        return await _add(db, inbound, key, session, ignored="what changed is our own copy; the message stays")
     message = await messages.get(db, posting.chat_id)
     if message is None or (inbound.kind == "edit" and message.text == inbound.text):
         return await _add(db, inbound, key, session, ignored="the text stayed the same")

@@ -16,7 +16,7 @@ from gateways.sweeper import Sweeper
 from gateways.temporal import Failure, failure_of
 from gateways.wire import Outcome, SessionStart
 from runllm.bridge.listeners import SlackListener, WidgetListener
-from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, SlackThread, SlackThreadConfig
+from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, SlackThread, SlackThreadConfig, surface_key
 from runllm.bridge.triggers import AllMessages, Emoji, Happening
 from store import buttons, effects, feedback, inbox, messages, sessions
 from store.engine import Store
@@ -503,3 +503,34 @@ async def test_a_burst_while_temporal_is_down_is_left_to_the_sweeper(desk: Desk)
     await desk.age(later.inbox_id)
     await desk.sweeper.redeliver()
     assert [envelope.inbox_id for _, envelope in desk.temporal.signals] == [later.inbox_id]
+
+
+async def test_who_removes_our_copy_of_a_message_does_not_remove_the_message(desk: Desk) -> None:
+    widget = ChatWidget(config=ChatWidgetConfig(convo_identifier="copied"))
+    happening = Happening(surface=widget.type)
+    said = await desk.routing.take_in(
+        Inbound(kind="message", dedupe_key="q", surface=widget, happening=happening, remote_id="m1", origin=PAGE)
+    )
+    assert said.session_id is not None
+    assert said.chat_id is not None
+    thread = SlackThread(config=SlackThreadConfig(bot_conn_token="t", team_id="T1", channel="C1", thread_ts="1.0"))
+    async with desk.store.begin() as db:
+        await sessions.bind(db, said.session_id, thread)
+        await messages.post(
+            db,
+            session_id=said.session_id,
+            chat_id=said.chat_id,
+            surface_key=surface_key(thread),
+            remote_id="2.0",
+            effect_key="1:1",
+        )
+    removed = await desk.routing.take_in(
+        Inbound(
+            kind="delete", dedupe_key="d", surface=thread, remote_id="2.0", happening=Happening(surface=thread.type)
+        )
+    )
+    assert removed.ignored == "what changed is our own copy; the message stays"
+    async with desk.store.read() as db:
+        message = await messages.get(db, said.chat_id)
+    assert message is not None
+    assert message.deleted_at is None
