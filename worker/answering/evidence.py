@@ -30,6 +30,10 @@ OFF_TOPIC = (
 """A few of them will be on topic somewhere; what counts is the one in the middle."""
 
 
+USUAL_AGREEMENT = 1.53
+"""Of a question in a knowledge base with documents enough; in a smaller one agreement says nothing."""
+
+
 class Chance(Frozen):
     """What a question that has nothing to do with a knowledge base reaches in it."""
 
@@ -45,7 +49,7 @@ class Evidence(Frozen):
         own_score: Of the same passage, from the last message alone.
         cosine: Of the passage that is nearest in meaning.
         coverage: How much of what the question asks for the best passage has, rare words counting more.
-        lead: How much the best document is ahead of the tenth.
+        lead: How much the best document is ahead of the tenth; where there are fewer, of what chance reaches.
         agreement: How many of the five best documents by words are among the five best by meaning.
         chance: What a question about something else reaches.
     """
@@ -55,7 +59,7 @@ class Evidence(Frozen):
     cosine: float
     coverage: float
     lead: float
-    agreement: int
+    agreement: float
     chance: Chance = Chance()
 
     def of_relevance(self) -> list[float]:
@@ -71,5 +75,5 @@ class Evidence(Frozen):
             (cosine - 0.295) / 0.265,
             (self.lead - 0.197) / 0.143,
             (self.coverage - 0.446) / 0.282,
-            (self.agreement - 1.53) / 1.55,
+            (self.agreement - USUAL_AGREEMENT) / 1.55,
         ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from worker.answering.evidence import Chance, Evidence
+from worker.answering.evidence import USUAL_AGREEMENT, Chance, Evidence
 from worker.answering.scoring import HISTORY_WEIGHT, Ranked
 
 _LOOKED_AT = 5
@@ -18,14 +18,14 @@ def evidence_of(best: Sequence[Ranked], chance: Chance, *, with_history: bool) -
     for one in best:
         firsts.setdefault(one.candidate.document_id, one)
     documents = list(firsts.values())
-    tenth = documents[min(_TENTH, len(documents) - 1)]
+    tenth = documents[_TENTH].score if len(documents) > _TENTH else min(documents[-1].score, chance.score)
     return Evidence(
         score=best[0].score / total,
         own_score=best[0].own_score,
         cosine=max(one.cosine or 0.0 for one in best),
         coverage=best[0].coverage,
-        lead=(best[0].score - tenth.score) / total,
-        agreement=_agreement(best),
+        lead=(best[0].score - tenth) / total,
+        agreement=_agreement(best) if len(documents) >= _LOOKED_AT else USUAL_AGREEMENT,
         chance=chance,
     )
 
