@@ -10,7 +10,7 @@ from temporalio.client import Client
 from tests.temporal_server import dev_server
 from tests.workflow.town import Town, town, until, until_equal
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.timeout(300)]
 
 ONE = """
 @entrypoint(listeners=[HERE])

@@ -115,7 +115,7 @@ class Town:
         assert seen.status in statuses, seen.error
         return seen
 
-    async def until_step(self, version: Version, step: str, state: str, seconds: float = 30) -> None:
+    async def until_step(self, version: Version, step: str, state: str, seconds: float = 60) -> None:
         """Waits for the state of a step."""
         await until(lambda: self.steps(version), lambda found: found.get(step) == state, seconds)
 
@@ -225,12 +225,16 @@ class Visitor:
         """What the agent has written here."""
         async with self.town.store.read() as db:
             rows = await messages.feed(db, surface_key(self.surface), 0)
-        return [message.text for _, message in rows if message.author == "assistant"]
+        shown = sorted(
+            rows, key=lambda row: row[0].position
+        )  # a change of what is shown moves it to the end of the feed
+        return [message.text for _, message in shown if message.author == "assistant"]
 
     async def until_answered(self, *texts: str) -> None:
         """Waits until the agent has written exactly these."""
         await until(self.answers, lambda found: len(found) >= len(texts))
-        assert await self.answers() == list(texts)
+        said = await self.answers()
+        assert said == list(texts), said
 
     async def click(self, button: str) -> None:
         """Clicks a button of the last message."""
@@ -269,7 +273,7 @@ class Visitor:
 T = TypeVar("T")
 
 
-async def until(look: Callable[[], Awaitable[T] | T], is_it: Callable[[T], bool], seconds: float = 30) -> T:
+async def until(look: Callable[[], Awaitable[T] | T], is_it: Callable[[T], bool], seconds: float = 60) -> T:
     """Looks again and again until it is so."""
     seen: T | None = None
     try:

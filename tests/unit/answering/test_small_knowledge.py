@@ -1,6 +1,5 @@
 """A knowledge base of one page, as a new project has it, is answered from like any other."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -26,14 +25,14 @@ def minilm() -> MiniLM:
 
 
 @pytest.fixture
-async def one_page(store: Store, minilm: MiniLM, tmp_path: Path) -> AsyncIterator[PassageRetriever]:
+async def one_page(store: Store, minilm: MiniLM, tmp_path: Path) -> PassageRetriever:
     write_project(tmp_path / "desk")
     async with store.begin() as db:
         agent = await agents.ensure_agent(db)
         source = await knowledge.add_source(db, agent.id, "folder", str(tmp_path / "desk" / "docs"))
     await IndexingActivities(store).index_now(source.id)
     await PassageEmbedding(store, Chosen(minilm)).embed(100)
-    yield PassageRetriever(store, minilm)
+    return PassageRetriever(store, minilm)
 
 
 @pytest.mark.parametrize(

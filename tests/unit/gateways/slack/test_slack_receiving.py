@@ -99,6 +99,7 @@ async def test_what_the_app_and_other_programs_write_wakes_nobody(place: Place) 
 
 async def test_an_edit_reaches_the_record_and_an_unfurled_link_is_none(place: Place) -> None:
     ts = await place.slack.say("C1", "U1", "See https://x.example")
+    await place.quiet()
     await place.slack.unfurl("C1", ts)
     await place.slack.edit("C1", ts, "See *this*")
     await place.quiet()
