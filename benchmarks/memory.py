@@ -2,12 +2,13 @@
 
 Two sizes are measured in one process, and the slope between them counts: what the process needs anyway falls out.
 
-    python -m benchmarks.memory [SESSIONS]
+    python -m benchmarks.memory [SESSIONS [bench|by-hand|parks]]
 """
 
 import asyncio
 import gc
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -105,22 +106,31 @@ async def _slope(
     return (large - small) / (sizes[1] - sizes[0])
 
 
-async def measure(sessions: int = SIZES[1] - SIZES[0]) -> str:
-    """The table."""
+async def alone(kind: str, sessions: int) -> float:
+    """One kind, in this process: what another kind has left behind would be used again and not be counted."""
     sizes = (SIZES[0], SIZES[0] + sessions)
     async with dev_server() as environment:
-        client = environment.client
-        idle = await of_engine(client, "bench", 1, sizes)
-        by_hand = await of_hand(client, 100_001, sizes)
-        parked = await of_engine(client, "parks", 200_001, sizes)
+        if kind == "by-hand":
+            return await of_hand(environment.client, 1, sizes)
+        return await of_engine(environment.client, kind, 1, sizes)
+
+
+def measure(sessions: int = SIZES[1] - SIZES[0]) -> str:
+    """The table: each kind in a process of its own."""
+    found: dict[str, float] = {}
+    for kind in ("bench", "by-hand", "parks"):
+        command = [sys.executable, "-m", "benchmarks.memory", str(sessions), kind]
+        said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        found[kind] = float(said.split()[-1])
+    idle, by_hand, parked = (found[kind] / 1024 for kind in ("bench", "by-hand", "parks"))
     rows = [
-        ["that listens", f"{idle / 1024:.1f}", f"{by_hand / 1024:.1f}", f"{idle / by_hand:.2f}"],
-        ["whose handler is parked on a button", f"{parked / 1024:.1f}", "", ""],
-        ["what parking adds", f"{(parked - idle) / 1024:.1f}", "", ""],
+        ["that listens", f"{idle:.1f}", f"{by_hand:.1f}", f"{idle / by_hand:.2f}"],
+        ["whose handler is parked on a button", f"{parked:.1f}", "", ""],
     ]
     what = f"Resident memory for each of {sessions:,} more sessions in one process, after {SIZES[0]}:"
     return f"{what}\n\n" + table(["KB for a cached session", "engine", "by hand", "ratio"], rows)
 
 
 if __name__ == "__main__":
-    print(asyncio.run(measure(*map(int, sys.argv[1:2]))))
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else SIZES[1] - SIZES[0]
+    print(asyncio.run(alone(sys.argv[2], count)) if len(sys.argv) > 2 else measure(count))
