@@ -25,14 +25,14 @@ from gateways.settings import GatewaySettings, Limits
 from gateways.shown import shown_after
 from gateways.temporal import Temporal
 from runllm.bridge.listeners import Listener
+from runllm.testing.platforms.discord import FakeDiscord
+from runllm.testing.platforms.slack import FakeSlack
+from runllm.testing.platforms.zendesk import ZendeskAccount, ZendeskStandIn
 from store import agents, inbox, installations, messages, sessions
 from store.models import InboxRow, Message, Session, SessionLogRow
 from store.sealing import Seal
 from store.settings import StoreSettings
 from tests.contract.proxy import judged
-from tests.fakes.discord import FakeDiscord
-from tests.fakes.slack import FakeSlack
-from tests.fakes.zendesk import ZendeskAccount, ZendeskStandIn
 from tests.workflow.town import SECRET, Town, town, until
 from worker.answering.scripted import Script
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.slack import FakeSlack
+from runllm.testing.platforms.slack import FakeSlack
 from tests.faults.engine import Engine, running
 from tests.faults.test_kills import publish
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from runllm.testing.platforms.zendesk import ZendeskStandIn
 from store import inbox
 from store.engine import Store
-from tests.fakes.zendesk import ZendeskStandIn
 from tests.faults.engine import Engine, free_port, running
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]

@@ -11,9 +11,9 @@ from temporalio.client import Client
 from gateways.discord.leader import Leader
 from gateways.platforms import DiscordSettings, PlatformSettings
 from runllm.bridge.listeners import DiscordListener
+from runllm.testing.platforms.discord import FakeDiscord
 from store import installations, sessions
 from store.sealing import Seal
-from tests.fakes.discord import FakeDiscord
 from tests.workflow.town import SECRET, Town, town, until, until_equal
 
 pytestmark = pytest.mark.workflow

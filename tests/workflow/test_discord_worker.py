@@ -17,10 +17,10 @@ from temporalio.testing import WorkflowEnvironment
 from gateways.wire import ACTIVITY_QUEUE, Call
 from runllm.bridge.surfaces import DiscordThread, DiscordThreadConfig, surface_key
 from runllm.operations import MessageRef, Posted, PostMessage
+from runllm.testing.platforms.discord import FakeDiscord
 from store import agents, installations, messages, sessions
 from store.engine import Store
 from store.sealing import Seal
-from tests.fakes.discord import FakeDiscord
 
 pytestmark = [pytest.mark.workflow, pytest.mark.faults, pytest.mark.slow]
 

@@ -20,11 +20,11 @@ from gateways.wire import ACTIVITY_QUEUE, Call
 from runllm.bridge.messages import MessageType
 from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, ZendeskTicket, ZendeskTicketConfig
 from runllm.operations import CreateZendeskTicket, MessageRef, Operation, PostMessage, UpdateZendeskTicket
+from runllm.testing.platforms.zendesk import ZendeskAccount, ZendeskStandIn
 from store import agents, installations, messages, sessions
 from store.engine import Store
 from store.sealing import Seal
 from store.settings import ensure_secret
-from tests.fakes.zendesk import ZendeskAccount, ZendeskStandIn
 
 pytestmark = [pytest.mark.workflow, pytest.mark.faults, pytest.mark.slow]
 

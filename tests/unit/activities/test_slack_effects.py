@@ -21,11 +21,11 @@ from runllm.bridge.messages import AnswerCategory, MessageType, Source
 from runllm.bridge.surfaces import SlackThread, SlackThreadConfig, SurfaceType
 from runllm.errors import NotConnected, RateLimited, Rejected, SurfaceError, Unavailable
 from runllm.operations import ButtonWait, CreateSlackThread, MessageRef, PostMessage
+from runllm.testing.platforms.slack import ALL_SCOPES, FakeSlack
 from store import messages, sessions
 from store.models import Message
 from store.sealing import Seal
 from tests.contract.proxy import judged
-from tests.fakes.slack import ALL_SCOPES, FakeSlack
 from tests.unit.activities.conftest import Case
 from tests.unit.activities.doubles import Killed
 from worker.activities.context import Context

@@ -7,7 +7,7 @@ import pytest
 
 from gateways.platforms import PlatformSettings, ZendeskSettings
 from gateways.settings import GatewaySettings
-from tests.fakes.zendesk import ZendeskStandIn
+from runllm.testing.platforms.zendesk import ZendeskStandIn
 from tests.unit.cli.terminal import Terminal, fits, terminal
 from tests.unit.gateways.conftest import empty_record, gateway, store, temporal
 from tests.unit.gateways.conftest import settings as plain_settings

@@ -21,12 +21,12 @@ from runllm.bridge.surfaces import DiscordThread, DiscordThreadConfig, SurfaceTy
 from runllm.bridge.triggers import AllMessages
 from runllm.errors import RateLimited, Unavailable
 from runllm.operations import ButtonWait, MessageRef, PostMessage
+from runllm.testing.platforms.discord import FakeDiscord
 from store import agents, installations, messages, sessions
 from store.engine import Store
 from store.models import EffectRow, InboxRow, Message, PublishedWorkflow
 from store.sealing import Seal
 from tests.contract.proxy import judged
-from tests.fakes.discord import FakeDiscord
 from tests.unit.activities.doubles import CountingModel, Hub, NoKnowledge
 from tests.unit.gateways.conftest import make_current
 from worker.activities.context import Context

@@ -8,8 +8,8 @@ from gateways.discord import inbound
 from gateways.discord.leader import Ear
 from runllm.bridge.listeners import DiscordChannel, DiscordListener
 from runllm.bridge.triggers import AllMessages, Emoji, Mention
+from runllm.testing.platforms.discord import FORUM, HAS_CONTENT
 from store import leases
-from tests.fakes.discord import FORUM, HAS_CONTENT
 from tests.unit.gateways.discord.conftest import Server, connect, publish, running, until
 
 pytestmark = pytest.mark.contract

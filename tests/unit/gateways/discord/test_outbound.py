@@ -11,9 +11,9 @@ from runllm.bridge.messages import AnswerCategory, MessageType, Source
 from runllm.bridge.surfaces import DiscordThread
 from runllm.errors import NotConnected, RateLimited, Rejected, Unavailable
 from runllm.operations import ButtonWait, CreateDiscordThread, MessageRef, PostMessage
+from runllm.testing.platforms import discord_shapes as shapes
+from runllm.testing.platforms.discord import FORUM
 from store.models import EffectRow
-from tests.fakes import discord_shapes as shapes
-from tests.fakes.discord import FORUM
 from tests.unit.gateways.discord.conftest import SEAL, Server, connect, retried
 
 pytestmark = pytest.mark.contract

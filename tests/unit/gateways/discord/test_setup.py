@@ -7,8 +7,8 @@ from gateways.discord.setup import NEEDED, SETUP, check
 from gateways.platforms import DiscordSettings, PlatformSettings
 from gateways.settings import GatewaySettings
 from runllm.errors import NotConnected, Unavailable, UsageError
-from tests.fakes import discord_shapes as shapes
-from tests.fakes.discord import FakeDiscord
+from runllm.testing.platforms import discord_shapes as shapes
+from runllm.testing.platforms.discord import FakeDiscord
 from tests.unit.cli.terminal import Terminal, terminal
 from tests.unit.gateways.conftest import SECRET, Gateway
 from tests.unit.gateways.test_api_lookups import caller

@@ -21,11 +21,11 @@ from gateways.wire import Envelope
 from runllm.bridge.listeners import SlackListener
 from runllm.bridge.surfaces import SlackThread
 from runllm.bridge.triggers import AllMessages, Emoji, Mention
+from runllm.testing.platforms.slack import ALL_SCOPES, FakeSlack
 from store.engine import Store
 from store.models import InboxRow, Message
 from store.sealing import Seal
 from tests.contract.proxy import judged
-from tests.fakes.slack import ALL_SCOPES, FakeSlack
 from tests.unit.gateways.conftest import SECRET, make_current
 from tests.unit.gateways.doubles import FakeTemporal
 

@@ -16,10 +16,10 @@ from gateways.slack import setup
 from gateways.slack.manifest import EVENTS, SCOPES, manifest
 from gateways.slack.workspaces import Workspaces
 from runllm.errors import NotConnected, UsageError
+from runllm.testing.platforms.slack import FakeSlack
 from store import installations
 from store.engine import Store
 from store.sealing import Seal
-from tests.fakes.slack import FakeSlack
 from tests.unit.gateways.conftest import SECRET, make_current
 from tests.unit.gateways.doubles import FakeTemporal
 from tests.unit.gateways.slack.conftest import EVERYTHING, Place, connect, serving

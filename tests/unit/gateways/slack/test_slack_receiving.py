@@ -14,10 +14,10 @@ from gateways.slack.app import RECEPTION
 from runllm.bridge.surfaces import SlackThread
 from runllm.bridge.triggers import AllMessages, Emoji
 from runllm.errors import Unavailable
+from runllm.testing.platforms.slack import FakeSlack
 from store import buttons, feedback, installations, messages, sessions
 from store.engine import Store
 from store.models import Message
-from tests.fakes.slack import FakeSlack
 from tests.unit.gateways.conftest import make_current
 from tests.unit.gateways.doubles import FakeTemporal
 from tests.unit.gateways.slack.conftest import MENTIONS, Place, connect, serving

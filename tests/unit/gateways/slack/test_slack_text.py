@@ -12,7 +12,7 @@ from gateways.slack.splitting import split
 from runllm.bridge.messages import AnswerCategory, MessageType, Source
 from runllm.errors import Rejected
 from runllm.operations import ButtonWait
-from tests.fakes.slack_blocks import problems, too_long
+from runllm.testing.platforms.slack_blocks import problems, too_long
 
 NAMES = {"U1": "Ada", "U2": "Grace"}
 

@@ -9,11 +9,11 @@ from gateways.adapter import Content, Effect
 from gateways.platforms import ZendeskSettings
 from gateways.zendesk.outbound import ZendeskAdapter
 from runllm.bridge.surfaces import ZendeskTicket, ZendeskTicketConfig, surface_key
+from runllm.testing.platforms.zendesk import ZendeskAccount, ZendeskStandIn
 from store import agents, effects, installations, sessions
 from store.engine import Store
 from store.models import EffectRow
 from store.sealing import Seal
-from tests.fakes.zendesk import ZendeskAccount, ZendeskStandIn
 from tests.unit.gateways.conftest import SECRET
 
 SEAL = Seal(SECRET)

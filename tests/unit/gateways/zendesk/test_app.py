@@ -24,10 +24,10 @@ from gateways.zendesk.sweeping import TicketSweeper
 from runllm.bridge.listeners import ZendeskListener
 from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, surface_key
 from runllm.bridge.triggers import TicketComment, TicketStatus
+from runllm.testing.platforms.zendesk import ZendeskAccount, ZendeskStandIn
 from store import agents, cursors, installations, messages, sessions
 from store.engine import Store
 from store.models import InboxRow, Lease, Message, Posting, Session
-from tests.fakes.zendesk import ZendeskAccount, ZendeskStandIn
 from tests.unit.gateways.conftest import make_current
 from tests.unit.gateways.doubles import FakeTemporal
 from tests.unit.gateways.zendesk.conftest import SEAL, surface

@@ -12,9 +12,9 @@ from gateways.zendesk.account import Account, Credentials
 from gateways.zendesk.outbound import ZendeskAdapter
 from runllm.bridge.messages import MessageType
 from runllm.errors import RateLimited, Rejected, Unavailable
+from runllm.testing.platforms.zendesk import ZendeskAccount, ZendeskStandIn
 from store.engine import Store
 from tests.contract.proxy import judged
-from tests.fakes.zendesk import ZendeskAccount, ZendeskStandIn
 from tests.unit.gateways.zendesk.conftest import SEAL, Outgoing, says, surface
 
 pytestmark = pytest.mark.contract

@@ -10,9 +10,9 @@ from gateways.zendesk.outbound import ZendeskAdapter
 from runllm.bridge.messages import MessageType
 from runllm.bridge.surfaces import surface_key
 from runllm.errors import NotConnected, RateLimited, Rejected, Unavailable
+from runllm.testing.platforms.zendesk import ZendeskAccount, ZendeskStandIn
 from store import messages
 from store.engine import Store
-from tests.fakes.zendesk import ZendeskAccount, ZendeskStandIn
 from tests.unit.gateways.zendesk.conftest import Outgoing, connect, says, surface
 
 Act = Callable[[Effect], Awaitable[object]]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gateways.adapter import Requester
 from runllm.bridge.messages import MessageType
-from tests.fakes.zendesk import ZendeskAccount
+from runllm.testing.platforms.zendesk import ZendeskAccount
 from tests.unit.gateways.zendesk.conftest import Outgoing, says
 
 PAGE = Path(__file__).parents[4] / "docs" / "howto" / "connect-zendesk.md"

@@ -8,7 +8,7 @@ from gateways.connecting import Checked
 from gateways.platforms import PlatformSettings, ZendeskSettings
 from gateways.zendesk import setup
 from runllm.errors import NotConnected, Unavailable, UsageError
-from tests.fakes.zendesk import ZendeskAccount, ZendeskStandIn
+from runllm.testing.platforms.zendesk import ZendeskAccount, ZendeskStandIn
 
 PUBLIC = "https://engine.example"
 

@@ -22,10 +22,12 @@ def snowflake() -> str:
 
 
 def timestamp() -> str:
+    """The time now, as Discord writes it."""
     return datetime.now(UTC).isoformat()
 
 
 def user(id: str, name: str, *, is_bot: bool = False) -> Json:
+    """Somebody."""
     return {
         "id": id,
         "username": name.lower().replace(" ", "_"),
@@ -40,6 +42,7 @@ def user(id: str, name: str, *, is_bot: bool = False) -> Json:
 
 
 def application(id: str, name: str, bot: Json, flags: int, endpoint: str | None) -> Json:
+    """The application that a bot belongs to."""
     return {
         "id": id,
         "name": name,
@@ -66,6 +69,7 @@ def application(id: str, name: str, bot: Json, flags: int, endpoint: str | None)
 
 
 def role(id: str, name: str, permissions: int, bot_id: str | None = None) -> Json:
+    """A role of a server; one with `bot_id` was made for that bot."""
     return {
         "id": id,
         "name": name,
@@ -84,6 +88,7 @@ def role(id: str, name: str, permissions: int, bot_id: str | None = None) -> Jso
 
 
 def member(of: Json, roles: list[str], nick: str | None = None) -> Json:
+    """Somebody as a member of a server."""
     return {
         "avatar": None,
         "banner": None,
@@ -101,6 +106,7 @@ def member(of: Json, roles: list[str], nick: str | None = None) -> Json:
 
 
 def guild(id: str, name: str, roles: list[Json]) -> Json:
+    """A server."""
     nothing = (
         "icon description home_header splash discovery_splash banner application_id afk_channel_id system_channel_id "
         "widget_channel_id max_presences vanity_url_code rules_channel_id safety_alerts_channel_id "
@@ -133,6 +139,7 @@ def guild(id: str, name: str, roles: list[Json]) -> Json:
 
 
 def channel(id: str, guild_id: str, name: str, kind: int) -> Json:
+    """A channel of a server."""
     return {
         "id": id,
         "type": kind,
@@ -148,6 +155,7 @@ def channel(id: str, guild_id: str, name: str, kind: int) -> Json:
 
 
 def thread(id: str, parent: Json, name: str, owner: str, minutes: int) -> Json:
+    """A thread below a channel."""
     return {
         "id": id,
         "type": 10 if parent["type"] == 5 else 11,
@@ -172,10 +180,12 @@ def thread(id: str, parent: Json, name: str, owner: str, minutes: int) -> Json:
 
 
 def thread_member(thread_id: str, user_id: str) -> Json:
+    """Somebody's membership of a thread."""
     return {"id": thread_id, "user_id": user_id, "join_timestamp": timestamp(), "flags": 0}
 
 
 def message(id: str, channel_id: str, author: Json, content: str, kind: int = 0) -> Json:
+    """A message."""
     return {
         "id": id,
         "channel_id": channel_id,
@@ -197,6 +207,7 @@ def message(id: str, channel_id: str, author: Json, content: str, kind: int = 0)
 
 
 def error(code: int, text: str, errors: Json | None = None) -> Json:
+    """The body of a refusal."""
     return {"code": code, "message": text, **({"errors": errors} if errors else {})}
 
 

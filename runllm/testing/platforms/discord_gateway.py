@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from tests.fakes.discord_shapes import Json
+from runllm.testing.platforms.discord_shapes import Json
 
 DISPATCH, HEARTBEAT, IDENTIFY, RESUME, RECONNECT, INVALID_SESSION, HELLO, ACK = 0, 1, 2, 6, 7, 9, 10, 11
 BAD_TOKEN, NOT_AUTHENTICATED, TIMED_OUT, DISALLOWED_INTENTS = 4004, 4003, 4009, 4014
@@ -49,6 +49,7 @@ class Session:
 
     @property
     def sequence(self) -> int:
+        """The number of what was sent last."""
         return len(self.sent)
 
 
@@ -62,6 +63,7 @@ class Socket:
         self._turn = asyncio.Lock()
 
     async def send(self, op: int, data: Any = None, event: str | None = None, sequence: int | None = None) -> None:
+        """Sends one payload; nothing where the connection is over."""
         text = json.dumps({"op": op, "d": data, "s": sequence, "t": event})
         async with self._turn:
             if self.socket.closed:

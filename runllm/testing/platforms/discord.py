@@ -27,9 +27,9 @@ from typing import Any
 
 from aiohttp import BodyPartReader, web
 
-from tests.fakes import discord_shapes as shapes
-from tests.fakes.discord_gateway import Gateway
-from tests.fakes.discord_shapes import Json, snowflake
+from runllm.testing.platforms import discord_shapes as shapes
+from runllm.testing.platforms.discord_gateway import Gateway
+from runllm.testing.platforms.discord_shapes import Json, snowflake
 
 HAS_CONTENT = 1 << 18
 TEXT, NEWS, FORUM = 0, 5, 15
@@ -71,6 +71,8 @@ class Reply:
 
 @dataclass
 class Interaction:
+    """A click, from when the bot is told of it."""
+
     token: str
     message: Json
     began: float
@@ -125,6 +127,7 @@ class FakeDiscord:
 
     @property
     def api_url(self) -> str:
+        """The base of the HTTP API, with its version."""
         return f"{self.url}/api/v10"
 
     @property

@@ -28,7 +28,7 @@ from urllib.parse import urlencode
 import aiohttp
 from aiohttp import web
 
-from tests.fakes.slack_blocks import problems, too_long
+from runllm.testing.platforms.slack_blocks import problems, too_long
 
 Json = dict[str, Any]
 
@@ -109,6 +109,8 @@ class Trouble:
 
 @dataclass
 class Channel:
+    """A channel, or a direct conversation with the app (`im`)."""
+
     id: str
     kind: str = "channel"
     members: set[str] = field(default_factory=set)

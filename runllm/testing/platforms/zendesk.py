@@ -508,13 +508,15 @@ class ZendeskStandIn:
 
     @property
     def url_template(self) -> str:
+        """Where the accounts are: `{subdomain}` in it stands for the name of one."""
         return f"http://127.0.0.1:{self.port}/{{subdomain}}"
 
     def account(self, subdomain: str = "acme") -> ZendeskAccount:
         """An account; made on first sight, with tokens of its own."""
         if subdomain not in self.accounts:
-            tokens = {"api_token": f"token-of-{subdomain}", "oauth_token": f"oauth-of-{subdomain}"}
-            self.accounts[subdomain] = ZendeskAccount(self, subdomain, **tokens)
+            self.accounts[subdomain] = ZendeskAccount(
+                self, subdomain, api_token=f"token-of-{subdomain}", oauth_token=f"oauth-of-{subdomain}"
+            )
         return self.accounts[subdomain]
 
     def next(
