@@ -61,6 +61,8 @@ class Inbound(Frozen):
             `from_bots=True`; a mirror repeats it.
         is_from_staff: The platform says that a member of the support team wrote it.
         is_internal: Only the support team may see it: it is never shown where customers are.
+        changed_at: When an edit was made, by the platform's clock, where it says so: the later one of two edits counts,
+            whichever comes first.
         earlier: What was said in the thread before this message, oldest first: recorded with it, once, and no event. A
             reaction brings the message that it is about as the last of them. Left out where the surface has its
             session already.
@@ -84,6 +86,7 @@ class Inbound(Frozen):
     is_from_bot: bool = False
     is_from_staff: bool = False
     is_internal: bool = False
+    changed_at: datetime | None = None
     earlier: list[Earlier] = []
 
 

@@ -81,6 +81,12 @@ def triggers_for(listener: Listener, inbound: Inbound) -> list[Trigger]:
             return []
 
 
+def is_listened(routes: Sequence[Route], inbound: Inbound) -> bool:
+    """Whether some published workflow listens at the place of `inbound`, whatever it waits for."""
+    message = inbound.model_copy(update={"kind": "message"})
+    return any(triggers_for(listener, message) for route in routes for listener in route.listeners)
+
+
 def _of_channel(listener: SlackListener | DiscordListener, channel_id: str) -> list[Trigger]:
     """The channel's own triggers, the default ones without; all channels count where none are named."""
     if not listener.channels:

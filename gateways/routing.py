@@ -2,22 +2,23 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateways.adapter import Earlier, Inbound
-from gateways.matching import Match, Route, match_routes
+from gateways.matching import Match, Route, is_listened, match_routes
 from gateways.wire import Envelope
 from runllm.bridge.messages import MessageType
 from runllm.bridge.surfaces import ChatWidget, SurfaceType, surface_key
 from runllm.bridge.triggers import Happening
 from runllm.operations import Frozen
-from store import buttons, effects, feedback, inbox, messages, published, sessions
+from store import buttons, early, effects, feedback, inbox, messages, published, sessions
 from store.engine import Store
-from store.models import InboxRow, Message, Session, now
+from store.models import EarlyChange, InboxRow, Message, Session, now
+from store.rows import alone
 
 _OURS = (SurfaceType.CHAT_WIDGET, SurfaceType.ADMIN_CONSOLE)
 
@@ -30,6 +31,10 @@ AFTER_CLOSING = (CLOSED, ENDED_BEFORE)
 
 NO_LISTENER = "no published workflow listens here"
 RECORDED = "the record has this message already"
+UNKNOWN = "the message that it changes is not in the record"
+EARLY = f"{UNKNOWN}; it waits for it, in case it overtook it"
+OUTDATED = "a later change of the message came before it"
+DELETED = "it was deleted before it came"
 FROM_BOT = "a program wrote it, and no listener here takes messages of programs"
 
 
@@ -137,6 +142,10 @@ async def _record_message(db: AsyncSession, inbound: Inbound, key: str, session:
         return await _add(db, inbound, key, session, ignored="the engine wrote this itself")
     if inbound.kind == "message" and session and await messages.find_posting(db, key, inbound.remote_id) is not None:
         return await _add(db, inbound, key, session, ignored=RECORDED)
+    changes = await _waiting_for(db, inbound, key)
+    if changes and changes[-1].kind == "delete":
+        await inbox.catch_up(db, [one.inbox_id for one in changes], session.id if session else None, None)
+        return await _add(db, inbound, key, session, ignored=DELETED)
     match = None
     if session is None:
         match = match_routes(await routes_of(db), _marked(inbound))
@@ -151,22 +160,34 @@ async def _record_message(db: AsyncSession, inbound: Inbound, key: str, session:
         for one in inbound.earlier:
             await _write_down(db, session, key, one)
     if inbound.kind == "message":
-        message = await _write_down(db, session, key, inbound)
+        message = await _write_down(db, session, key, inbound, changes)
     else:
         message = await _reacted_to(db, session, key, inbound.remote_id)
     return await _add(db, inbound, key, session, message=message, match=match)
 
 
-async def _write_down(db: AsyncSession, session: Session, key: str, said: Inbound | Earlier) -> Message | None:
-    """What somebody said, where it is shown; nothing where the record has it already."""
+async def _waiting_for(db: AsyncSession, inbound: Inbound, key: str) -> Sequence[EarlyChange]:
+    """The edits, and then the deletion, of a message that were taken in before it."""
+    if inbound.kind != "message" or inbound.surface.type in _OURS:
+        return ()
+    await alone(db, f"changes {key} {inbound.remote_id}")
+    return await early.take(db, key, inbound.remote_id)
+
+
+async def _write_down(
+    db: AsyncSession, session: Session, key: str, said: Inbound | Earlier, changes: Sequence[EarlyChange] = ()
+) -> Message | None:
+    """What somebody said, as it is after `changes`, where it is shown; nothing where the record has it already."""
     if await messages.find_posting(db, key, said.remote_id) is not None:
         return None
+    last = changes[-1] if changes else None
     is_ours = isinstance(said, Earlier) and await effects.is_ours(db, key, said.remote_id)
     message = await messages.add(
         db,
         session_id=session.id,
         author=MessageType.ASSISTANT if is_ours else MessageType.USER,
-        text=said.text,
+        text=said.text if last is None else last.text,
+        edited_at=None if last is None else last.made_at or last.kept_at,
         author_id=said.user,
         author_name=said.author_name,
         attachments=said.attachments,
@@ -176,6 +197,7 @@ async def _write_down(db: AsyncSession, session: Session, key: str, said: Inboun
         at=said.at if isinstance(said, Earlier) else None,
     )
     await messages.post(db, session_id=session.id, chat_id=message.id, surface_key=key, remote_id=said.remote_id)
+    await inbox.catch_up(db, [one.inbox_id for one in changes], session.id, message.id)
     return message
 
 
@@ -187,19 +209,41 @@ async def _reacted_to(db: AsyncSession, session: Session, key: str, remote_id: s
 
 
 async def _record_change(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+    await alone(db, f"changes {key} {inbound.remote_id}")
     posting = await messages.find_posting(db, key, inbound.remote_id)
-    if session is None or posting is None:
-        return await _add(db, inbound, key, session, ignored="the message that it changes is not in the record")
+    if posting is None:
+        return await _keep_change(db, inbound, key, session)
+    if session is None:
+        return await _add(db, inbound, key, session, ignored=UNKNOWN)
     if posting.effect_key is not None:  # a moderator who removes what we posted does not unsay what somebody said
         return await _add(db, inbound, key, session, ignored="what changed is our own copy; the message stays")
     message = await messages.get(db, posting.chat_id)
     if message is None or (inbound.kind == "edit" and message.text == inbound.text):
         return await _add(db, inbound, key, session, ignored="the text stayed the same")
     if inbound.kind == "edit":
-        await messages.edit_text(db, message.id, inbound.text)
+        if message.deleted_at or (inbound.changed_at and message.edited_at and inbound.changed_at < message.edited_at):
+            return await _add(db, inbound, key, session, ignored=OUTDATED)
+        await messages.edit_text(db, message.id, inbound.text, inbound.changed_at)
     else:
         await messages.delete(db, message.id)
     return await _add(db, inbound, key, session, message=message)
+
+
+async def _keep_change(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+    """Platforms promise no order: where a message could still become part of the record, its change waits for it."""
+    if session is None and not is_listened(await routes_of(db), inbound):
+        return await _add(db, inbound, key, session, ignored=UNKNOWN)
+    accepted = await _add(db, inbound, key, session, ignored=EARLY)
+    await early.keep(
+        db,
+        inbox_id=accepted.inbox_id,
+        surface_key=key,
+        remote_id=inbound.remote_id,
+        kind=inbound.kind,
+        text=inbound.text,
+        made_at=inbound.changed_at,
+    )
+    return accepted
 
 
 async def _record_status(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:

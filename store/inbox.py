@@ -16,6 +16,8 @@ _AT_ONCE = 500
 GRACE = timedelta(seconds=2)
 """How long whoever took an event in, or took it from `due`, has to deliver it before it is due (again)."""
 
+CAUGHT_UP = "it came before its message, and counted when that came"
+
 
 async def add(
     db: AsyncSession,
@@ -78,6 +80,12 @@ async def account(db: AsyncSession, outcomes: Sequence[tuple[int, str, str]]) ->
         unaccounted = (InboxRow.id == row_id) & (InboxRow.outcome.is_(None))
         values = {"outcome": outcome, "reason": reason, "accounted_at": at}
         await change_one(db, update(InboxRow).where(unaccounted).values(values), InboxRow)
+
+
+async def catch_up(db: AsyncSession, ids: Sequence[int], session_id: int | None, chat_id: int | None) -> None:
+    """Changes that came before their message count as handled, with it, now that it has come."""
+    values = {"outcome": "handled", "reason": CAUGHT_UP, "session_id": session_id, "chat_id": chat_id}
+    await change(db, update(InboxRow).where(InboxRow.id.in_(ids)).values(accounted_at=now(), **values), InboxRow)
 
 
 async def unaccounted(db: AsyncSession, older_than: timedelta, limit: int) -> list[InboxRow]:

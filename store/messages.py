@@ -29,6 +29,7 @@ async def add(
     is_from_staff: bool = False,
     is_from_bot: bool = False,
     at: datetime | None = None,
+    edited_at: datetime | None = None,
     key: str | None = None,
     model: str = "",
     input_tokens: int = 0,
@@ -53,6 +54,7 @@ async def add(
         is_from_staff=is_from_staff,
         is_from_bot=is_from_bot,
         created_at=at or now(),
+        edited_at=edited_at,
         key=key,
         model=model,
         input_tokens=input_tokens,
@@ -138,9 +140,12 @@ async def touch(db: AsyncSession, posting: Posting, extras: dict[str, Any] | Non
     return changed
 
 
-async def edit_text(db: AsyncSession, chat_id: int, text: str) -> Message | None:
-    """Replaces the text of a message wherever it is shown; None where there is no such message."""
-    return await _alter(db, chat_id, text=text, edited_at=now())
+async def edit_text(db: AsyncSession, chat_id: int, text: str, at: datetime | None = None) -> Message | None:
+    """Replaces the text of a message wherever it is shown, as was done `at` a time, or now.
+
+    None where there is no such message.
+    """
+    return await _alter(db, chat_id, text=text, edited_at=at or now())
 
 
 async def delete(db: AsyncSession, chat_id: int) -> Message | None:

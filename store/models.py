@@ -261,6 +261,22 @@ class InboxRow(Row):
     accounted_at: Mapped[datetime | None]
 
 
+class EarlyChange(Row):
+    """An edit or a deletion that came before its message, and waits for it."""
+
+    __tablename__ = "early_changes"
+    __table_args__ = (Index("ix_early_changes_message", "surface_key", "remote_id"),)
+    inbox_id: Mapped[int] = mapped_column(ForeignKey("inbox.id"), primary_key=True)
+    surface_key: Mapped[str] = mapped_column(String(300))
+    remote_id: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(10))
+    """edit or delete"""
+    text: Mapped[str] = mapped_column(Clean, default="")
+    made_at: Mapped[datetime | None]
+    """When it was made, by the platform's clock."""
+    kept_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class EffectRow(Row):
     """An operation that changes something, written before the change is tried."""
 

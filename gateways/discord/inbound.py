@@ -224,6 +224,7 @@ def edited(message: Message, place: Place, bot: Bot) -> Inbound | None:
         user=message.author.id,
         author_name=message.author_name,
         is_from_bot=is_from_program(message),
+        changed_at=message.edited_timestamp,
     )
 
 

@@ -21,7 +21,7 @@ from gateways.discord.finishing import finished_first
 from gateways.discord.inbound import ANNOUNCEMENTS, PLATFORM, TEXT, Bot, Message, Place, Places, Reaction
 from gateways.discord.reading import PAGE, Reading
 from gateways.discord.snowflakes import at_snowflake, position_of
-from gateways.matching import Route, match_routes, triggers_for
+from gateways.matching import Route, is_listened, match_routes
 from gateways.routing import Routing, routes_of
 from runllm.bridge.surfaces import DiscordThread, surface_key
 from store import cursors, messages, sessions
@@ -292,13 +292,17 @@ class Intake:
             return await routes_of(db), await sessions.bound_session(db, surface_key(event.surface)) is not None
 
     async def _is_from_elsewhere(self, event: Inbound) -> bool:
-        """Whether the record has the message that an event changes, and somebody else than this engine put it there.
+        """Whether an event changes what somebody else than this engine wrote in a place that concerns us.
 
-        A moderator who removes our copy of a message does not remove the message.
+        A moderator who removes our copy of a message does not remove the message. A message that the record does not
+        have may be on its way: the change waits for it.
         """
         async with self._store.read() as db:
             posting = await messages.find_posting(db, surface_key(event.surface), event.remote_id)
-        return posting is not None and posting.effect_key is None
+        if posting is not None:
+            return posting.effect_key is None
+        routes, is_bound = await self._who_listens(event)
+        return is_bound or is_listened(routes, event)
 
     @property
     def _alive(self) -> str:
@@ -307,8 +311,7 @@ class Intake:
 
 def _is_listened(routes: list[Route], place: Place) -> bool:
     """Whether some published workflow listens in a channel, whatever it waits for."""
-    somewhere = Inbound(kind="message", dedupe_key="", surface=place.surface("0"))
-    return any(triggers_for(listener, somewhere) for route in routes for listener in route.listeners)
+    return is_listened(routes, Inbound(kind="message", dedupe_key="", surface=place.surface("0")))
 
 
 def _holds_messages(place: Place) -> bool:

@@ -274,6 +274,7 @@ def _read_edit(event: Mapping[str, Any], workspace: Workspace, names: Mapping[st
         user=_author(now, workspace),
         author_name=_name(now, names),
         is_from_bot=bool(now.get("bot_id")),
+        changed_at=_moment(edited),
     )
 
 

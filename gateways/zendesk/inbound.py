@@ -304,7 +304,8 @@ def _redaction(ticket: Ticket, audit: Mapping[str, Any], comment: Mapping[str, A
     text = str(comment.get("body") or "")
     kind = "edit" if text.replace("▇", "").strip() else "delete"
     change = _change(ticket, kind, str(comment["id"]), f"redacted:{audit['id']}")
-    return change.model_copy(update={"text": text if kind == "edit" else ""})
+    changed = {"text": text if kind == "edit" else "", "changed_at": _moment(audit["created_at"])}
+    return change.model_copy(update=changed)
 
 
 def _change(ticket: Ticket, kind: str, comment_id: str, what: str) -> Inbound:

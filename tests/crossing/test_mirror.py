@@ -164,6 +164,22 @@ async def test_edits_and_deletions_follow(here: World) -> None:
     await all_.until_everywhere("the first try")
 
 
+async def test_a_change_that_overtakes_its_message_is_shown_everywhere_once(here: World) -> None:
+    all_ = await together(here)
+    here.slack.held = []
+    ts = await here.slack.say("C1", "U2", "rdeo the test", all_.thread)
+    await here.slack.edit("C1", ts, "redo the test")
+    gone = await here.slack.say("C1", "U2", "wrong thread", all_.thread)
+    await here.slack.delete("C1", gone)
+    await here.slack.release(1, 3, 0, 2, 1, 0, 3, 2)
+    await all_.visitor.say("and then this")
+    await all_.until_everywhere("and then this")
+    await all_.until_everywhere("redo the test")
+    await all_.until_everywhere("rdeo the test", 0)
+    await all_.until_everywhere("wrong thread", 0)
+    await here.accounted()
+
+
 async def test_a_long_message_in_parts_is_changed_and_removed_as_a_whole(here: World) -> None:
     all_ = await together(here)
     long = "\n\n".join(f"paragraph {number} " + "word " * 100 for number in range(12))

@@ -12,7 +12,7 @@ from runllm.bridge.listeners import WidgetListener
 from store import agents, inbox, messages
 from store.engine import Store
 from tests.unit.gateways.conftest import make_current
-from tests.unit.gateways.test_routing import said
+from tests.unit.gateways.test_routing import SLACK, in_thread, said
 
 pytestmark = pytest.mark.store
 
@@ -39,6 +39,24 @@ async def test_the_first_messages_of_a_conversation_at_once_are_one_session(stor
         shown = await shown_after(db, "widget:c1", 0, None, 100)
     assert len({one.posting.seq for one in shown}) == 20
     assert {one.message.id for one in shown} == {one.chat_id for one in taken}
+
+
+async def test_an_edit_and_its_message_at_two_gateways_at_once_leave_the_edited_text(store: Store) -> None:
+    await make_current(store, SLACK)
+    gateways = [Routing(store, lambda session_id: None, lambda key: None) for _ in range(2)]
+    places = [(f"1.{n:03}", *(gateways if n % 2 else gateways[::-1])) for n in range(30)]
+    events = [
+        taking
+        for ts, one, other in places
+        for taking in (
+            one.take_in(in_thread("new", ts, kind="edit", dedupe_key=f"edit {ts}", happening=None)),
+            other.take_in(in_thread("old", ts)),
+        )
+    ]
+    taken = await asyncio.gather(*events)
+    async with store.read() as db:
+        said = await messages.transcript(db, taken[1].session_id or 0)
+    assert [one.text for one in said] == ["new"] * 30
 
 
 async def test_one_look_finds_what_changed_for_all_streams(store: Store, routing: Routing) -> None:

@@ -155,6 +155,8 @@ class FakeSlack:
         """How long each delivery took to be answered, in seconds."""
         self.page_limit = 200
         self.repeats = 1
+        self.held: list[Json] | None = None
+        """Events that are held back, once this is a list: see `release`."""
         """How often each event is delivered, each time with another event id."""
         self.tells_app = True
         """Whether the app is told of what happens at all."""
@@ -344,6 +346,13 @@ class FakeSlack:
         """What a message shows, without buttons."""
         return "\n".join(_words(block) for block in message.get("blocks") or [{"text": message.get("text", "")}])
 
+    async def release(self, *order: int) -> None:
+        """Delivers the events that were held back, one after the other, in that order; some twice, some never."""
+        held, self.held = self.held or [], None
+        for number in order:
+            await self._tell(held[number])
+            await self.delivered()
+
     async def delivered(self) -> None:
         """Waits until the app has answered all that it was told."""
         while self._jobs:
@@ -418,6 +427,9 @@ class FakeSlack:
 
     async def _tell(self, event: Json, team_id: str = "T1") -> None:
         if not self.tells_app or not (self._target or self._sockets):
+            return
+        if self.held is not None:
+            self.held.append(event)
             return
         for _ in range(self.repeats):
             job = asyncio.create_task(self._deliver_until_taken(self.envelope(event, team_id)))

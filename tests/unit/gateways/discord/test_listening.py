@@ -1,6 +1,8 @@
 """What is said on Discord is taken in once, in order, also when connections, sessions and gateways are lost."""
 
 import asyncio
+import copy
+from typing import Any
 
 import pytest
 
@@ -166,6 +168,29 @@ async def test_edits_and_deletions_reach_the_record_and_previews_do_not(server: 
         ("typed", True),
         ("spam", True),
     ]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_change_that_overtakes_its_message_counts_when_that_comes(
+    server: Server, monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    fake, told = server.fake, []
+
+    async def hold(event: str, data: dict[str, Any]) -> None:
+        told.append((event, copy.deepcopy(data)))
+
+    async with server.listening() as ear:
+        with monkeypatch.context() as held:
+            held.setattr(fake.gateway, "tell", hold)
+            message_id = await fake.say(server.channel, server.ada, "before")
+            await fake.edit(server.channel, message_id, "typo")
+            await (fake.delete(server.channel, message_id) if gone else asyncio.sleep(0))
+        for event, data in [*told[:0:-1], told[0], *told]:  # what changes it first, then all once more
+            await fake.gateway.tell(event, data)
+        rows = await server.until_taken(3 if gone else 2)
+        await ear.intake.settled()
+    assert sorted(row.kind for row in rows) == (["delete", "edit", "message"] if gone else ["edit", "message"])
+    assert await server.texts() == ([] if gone else ["typo"])
 
 
 async def test_a_moderator_who_removes_our_copy_does_not_remove_the_message(server: Server) -> None:
