@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gateways.outlets import Outlets
 from gateways.platforms import PlatformSettings
 from runllm.operations import Frozen
 
@@ -57,6 +58,13 @@ Install = Callable[[PlatformSettings, Credentials, Checked], Awaitable[Credentia
 """Makes the platform report to us (webhooks, triggers), and returns the credentials to keep. Done again, it changes
 nothing that is right already. Raises as `Check` does."""
 
+EmojiNames = Callable[[Outlets, str], Awaitable[frozenset[str] | None]]
+"""Names of all emoji that people can react with in the workspace or server of that id; None where nobody can tell.
+
+Raises:
+    SurfaceError: The platform cannot say now.
+"""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -67,11 +75,13 @@ class Setup:
         install: What has to be made on the platform; None where nothing has to.
         given: The credentials that the environment holds, where it does: they are no installation, and are looked at
             like one.
+        emoji: Which emoji there are; None where the platform has no reactions.
     """
 
     check: Check
     install: Install | None = None
     given: Callable[[PlatformSettings], Credentials | None] | None = None
+    emoji: EmojiNames | None = None
 
 
 Setups = Mapping[str, Setup]

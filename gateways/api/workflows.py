@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateways.api.auth import Caller, caller
+from gateways.api.emoji import refuse_unknown_emoji
 from gateways.api.shapes import step_shape, version_shape
 from gateways.refusals import RefusedError, checked, read_json
 from gateways.services import services
@@ -37,6 +38,7 @@ async def publish(request: web.Request) -> web.Response:
     who = await caller(request)
     bundle = checked(Bundle, await read_json(request, BUNDLE_LIMIT), what="bundle", code="malformed_bundle")
     _check(bundle)
+    await refuse_unknown_emoji(services(request), bundle.listeners)
     async with services(request).store.begin() as db:
         taken = await published.overlap(db, bundle.name, bundle.listeners)
         if taken is not None:

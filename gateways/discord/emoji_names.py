@@ -1,5 +1,7 @@
 """Shortcodes of emoji. Discord sends a character where people write a name, and there are several names for many."""
 
+from functools import cache
+
 import emoji
 
 _TONES = {chr(code) for code in range(0x1F3FB, 0x1F400)}
@@ -15,3 +17,9 @@ def names_of(character: str) -> list[str]:
             names = [*data.get("alias", ()), data["en"]]
             return list(dict.fromkeys(name.strip(":").lower() for name in names))
     return [character]
+
+
+@cache
+def all_names() -> frozenset[str]:
+    """Every shortcode that `names_of` may return for a character."""
+    return frozenset(name for character in emoji.EMOJI_DATA for name in names_of(character))

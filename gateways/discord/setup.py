@@ -6,10 +6,13 @@ from urllib.parse import urlencode
 
 from gateways.connecting import Checked, Credentials, Finding, Setup
 from gateways.discord.calls import CallError, Calls, as_errors_of_ours
+from gateways.discord.emoji_names import all_names
 from gateways.discord.inbound import ANNOUNCEMENTS, FORUM, TEXT
 from gateways.discord.leader import CONTENT_FLAGS, NO_CONTENT
+from gateways.outlets import Outlets
 from gateways.platforms import PlatformSettings
 from runllm.errors import NotConnected, UsageError
+from store import installations
 
 NEEDED = {
     "View Channels": 1 << 10,
@@ -48,7 +51,19 @@ async def install(settings: PlatformSettings, credentials: Credentials, looked: 
     return {"token": str(credentials["token"]).strip()}
 
 
-SETUP = Setup(check, install)
+async def emoji(outlets: Outlets, guild_id: str) -> frozenset[str] | None:
+    """Discord's emoji under all names that reactions are compared with, and the server's own."""
+    async with outlets.store.read() as db:
+        row = await installations.get(db, "discord", guild_id)
+    if row is None:
+        return None
+    calls = Calls(outlets.settings.discord, str(outlets.seal.open(row.credentials)["token"]))
+    async with as_errors_of_ours(f"server {guild_id}"):
+        guild = await calls.get(f"/guilds/{guild_id}")
+    return all_names() | frozenset(str(one.get("name") or "") for one in guild.get("emojis", ()))
+
+
+SETUP = Setup(check, install, emoji=emoji)
 
 
 def invite_url(application: Mapping[str, Any], guild_id: str = "") -> str:

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+EMOJI_SCOPE = "emoji:read"
+
 SCOPES = {
     "app_mentions:read": "to be called by its name",
     "channels:history": "to read the public channels that it is in",
     "channels:read": "to know the channels that it is in",
     "chat:write": "to answer",
     "chat:write.customize": "to show the author's name on messages that come from elsewhere",
+    EMOJI_SCOPE: "to tell a misspelt emoji from one of the workspace's own",
     "files:read": "to take files along",
     "files:write": "to post files that come from elsewhere",
     "groups:history": "to read the private channels that it is in",
@@ -30,7 +33,7 @@ EVENTS = (
 )
 """What Slack is to tell."""
 
-OPTIONAL = frozenset({"chat:write.customize", "channels:read"})
+OPTIONAL = frozenset({"chat:write.customize", "channels:read", EMOJI_SCOPE})
 """Without these everything works, and some of it looks plainer."""
 
 

@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from gateways.connecting import Checked, Credentials, Finding, Setup
+from gateways.outlets import Outlets
 from gateways.platforms import PlatformSettings, SlackSettings
-from gateways.slack.manifest import OPTIONAL, SCOPES
+from gateways.slack.manifest import EMOJI_SCOPE, OPTIONAL, SCOPES
 from gateways.slack.web_api import in_our_words, web_client
 from gateways.slack.workspaces import Credentials as Sealed
-from gateways.slack.workspaces import identify
+from gateways.slack.workspaces import Workspaces, identify
+from runllm.bridge.emoji_names import STANDARD
 from runllm.errors import SurfaceError, UsageError
 
 _PATIENCE = 5.0
@@ -33,6 +35,20 @@ async def install(settings: PlatformSettings, credentials: Credentials, looked: 
     """What is kept beside the token: who the app is there, and what it may do."""
     _, _, found = await identify(settings.slack, _token(credentials))
     return found.to_seal()
+
+
+async def emoji(outlets: Outlets, team_id: str) -> frozenset[str] | None:
+    """Every workspace's emoji, and the workspace's own; None without the scope that its own can be read with.
+
+    https://docs.slack.dev/reference/methods/emoji.list
+    """
+    workspaces = Workspaces(outlets.store, outlets.seal, outlets.settings.slack)
+    found = await workspaces.find(team_id)
+    if found is None or EMOJI_SCOPE not in found.credentials.scopes:
+        return None
+    with in_our_words(team_id):
+        answer = await workspaces.client(await workspaces.fresh(found)).emoji_list()
+    return STANDARD | frozenset(answer.get("emoji") or {})
 
 
 def _token(credentials: Credentials) -> str:
@@ -131,4 +147,4 @@ def _is_local(url: str) -> bool:
     return address.is_loopback or address.is_private
 
 
-SETUP = Setup(check, install)
+SETUP = Setup(check, install, emoji=emoji)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias, Union
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from runllm.bridge.emoji_names import USUAL
 from runllm.bridge.surfaces import ChatSurface, SurfaceType
 
 
@@ -25,10 +26,6 @@ class TriggerType(StrEnum):
     ALL_MESSAGES = "all_messages"
     TICKET_COMMENT = "ticket_comment"
     TICKET_STATUS = "ticket_status"
-
-
-_SAME_EMOJI = {"thumbsup": "+1", "thumbsdown": "-1"}
-"""Platforms tell the one name, and people know the other."""
 
 
 class _Frozen(BaseModel):
@@ -162,7 +159,7 @@ def fires(trigger: Trigger, what: Happening) -> bool:
 
 def is_emoji(given: str | None, shortcode: str) -> bool:
     """Whether an emoji is the one with that shortcode, under whichever of its names."""
-    return given is not None and _SAME_EMOJI.get(given, given) == _SAME_EMOJI.get(shortcode, shortcode)
+    return given is not None and USUAL.get(given, given) == USUAL.get(shortcode, shortcode)
 
 
 def first_that_fires(triggers: Sequence[Trigger], what: Happening) -> Trigger | None:

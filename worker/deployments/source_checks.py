@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runllm.agent import Agent
+from runllm.bridge.emoji_names import STANDARD, did_you_mean
+from runllm.bridge.triggers import Emoji
 from runllm.decorators import EntrypointWrapper, TaskWrapper
 from runllm.parameters import extra_parameters
 
@@ -46,6 +48,11 @@ def check(file: SourceFile, published: Sequence[Handler], findings: Findings) ->
     for node in handlers:
         if isinstance(node, _Function):
             _Checker(file, published, findings, _agent_name(node)).check(node)
+    for shortcode, line in sorted(_unknown_emoji(tree, file), key=lambda found: found[1]):
+        findings.warnings.append(
+            f"{file.path}, line {line}: `Emoji({shortcode!r})` is none of the emoji that everybody has: it counts only "
+            f"where your workspace or server has its own of that name.{did_you_mean(shortcode, STANDARD)}"
+        )
     unknown = _undefined_names(file, {node.name: node for node in handlers if isinstance(node, _Function)})
     for handler, name, line in unknown:
         findings.warnings.append(f"{file.path}, line {line}: `{handler}` uses `{name}`, which is not defined")
@@ -69,6 +76,28 @@ def _is_handler(node: ast.stmt, file: SourceFile) -> bool:
 def _agent_name(node: _Function) -> str:
     parameters = [*node.args.posonlyargs, *node.args.args]
     return parameters[0].arg if parameters else ""
+
+
+def _unknown_emoji(tree: ast.Module, file: SourceFile) -> Iterator[tuple[str, int]]:
+    """Shortcodes that are written out in a file, and that no platform brings along."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        if file.names.get(node.func.id) is not Emoji:
+            continue
+        for given in (*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "shortcode")):
+            if isinstance(given, ast.Constant) and isinstance(given.value, str):
+                shortcode = given.value.strip().strip(":")
+                if shortcode and not _is_common(shortcode):
+                    yield shortcode, node.lineno
+
+
+def _is_common(shortcode: str) -> bool:
+    if shortcode in STANDARD:
+        return True
+    from gateways.discord.emoji_names import all_names  # a large table, and seldom asked
+
+    return shortcode in all_names()
 
 
 class _Checker:

@@ -137,14 +137,15 @@ class FakeDiscord:
 
     # Furnishing
 
-    def guild(self, name: str = "Acme", permissions: int = shapes.ALL) -> str:
-        """A server with the bot in it."""
+    def guild(self, name: str = "Acme", permissions: int = shapes.ALL, emoji: Sequence[str] = ()) -> str:
+        """A server with the bot in it, and with emoji of its own."""
         guild_id, role_id = snowflake(), snowflake()
         self._guilds[guild_id] = shapes.guild(
             guild_id,
             name,
             [shapes.role(guild_id, "@everyone", 0), shapes.role(role_id, "Helper", permissions, self.bot["id"])],
         )
+        self._guilds[guild_id]["emojis"] = [shapes.emoji(snowflake(), one) for one in emoji]
         self._bot_roles[guild_id] = role_id
         return guild_id
 

@@ -105,6 +105,14 @@ def member(of: Json, roles: list[str], nick: str | None = None) -> Json:
     }
 
 
+def emoji(emoji_id: str, name: str) -> Json:
+    """An emoji of a server's own."""
+    return {
+        "id": emoji_id, "name": name, "roles": [], "require_colons": True, "managed": False, "animated": False,
+        "available": True,
+    }  # fmt: skip
+
+
 def guild(id: str, name: str, roles: list[Json]) -> Json:
     """A server."""
     nothing = (

@@ -33,7 +33,7 @@ from runllm.testing.platforms.slack_blocks import problems, too_long
 Json = dict[str, Any]
 
 ALL_SCOPES = (
-    "app_mentions:read,channels:history,channels:read,chat:write,chat:write.customize,files:read,files:write,"
+    "app_mentions:read,channels:history,channels:read,chat:write,chat:write.customize,emoji:read,files:read,files:write,"
     "groups:history,im:history,mpim:history,reactions:read,users:read"
 )
 
@@ -61,6 +61,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
         "channel cursor include_all_metadata inclusive latest limit oldest ts",
         "channels:history",
     ),
+    "emoji.list": ("include_categories", "emoji:read"),
     "files.completeUploadExternal": ("blocks channel_id channels files initial_comment thread_ts", "files:write"),
     "files.delete": ("file", "files:write"),
     "files.getUploadURLExternal": ("alt_txt filename length snippet_type", "files:write"),
@@ -145,6 +146,8 @@ class FakeSlack:
         }
         self.files: dict[str, Json] = {}
         self.contents: dict[str, bytes] = {}
+        self.emoji = {"acme": "https://emoji.example/acme.png", "ticket2": "alias:ticket"}
+        """The workspace's own: addresses of pictures, and other names of emoji that are there."""
         self.ephemerals: list[Json] = []
         self.replaced: list[Json] = []
         """What was sent to the addresses that come with clicks."""
@@ -555,6 +558,9 @@ class FakeSlack:
         for name in ("ts", "thread_ts"):
             if name in arguments and (not isinstance(arguments[name], str) or "." not in arguments[name]):
                 raise Refused("invalid_ts_latest" if name == "ts" else "invalid_thread_ts")
+
+    async def _emoji_list(self, arguments: Json, grant: Grant) -> Json:
+        return {"ok": True, "emoji": dict(self.emoji), "cache_ts": self._ts()}
 
     async def _auth_test(self, arguments: Json, grant: Grant) -> Json:
         team = grant.team_id

@@ -10,7 +10,7 @@ HEAD = """\
 from runllm import Agent, Event
 from runllm.bridge.listeners import WidgetListener
 from runllm.bridge.surfaces import ChatWidget, SlackThread
-from runllm.bridge.triggers import AllMessages
+from runllm.bridge.triggers import AllMessages, Emoji
 from runllm.decorators import entrypoint, task
 """
 LINES = HEAD.count("\n")
@@ -55,6 +55,27 @@ async def answer(agent, event):
     agent.listen(on=[event.conversation.surface], handler=follow_up)
 """)
     assert found == Findings()
+
+
+def test_an_emoji_that_nobody_brings_along_is_a_warning_with_the_names_that_are_like_it() -> None:
+    found = findings("""
+@task()
+def follow_up(agent, event):
+    agent.listen(on=[event.conversation.surface], handler=follow_up, triggers=[Emoji(shortcode="acme_only")])
+
+@entrypoint(listeners=[WidgetListener(domain="localhost", )])
+def answer(agent, event):
+    for name in ("eyes", ":ticket:", "woman-raising-hand", "stop_sign", "thumbsup"):
+        print(Emoji(shortcode=name))
+    print(Emoji(shortcode="eyes"), Emoji(shortcode=":ticket:"), Emoji(shortcode="woman-raising-hand"))
+    print(Emoji(shortcode="stop_sign"), Emoji(shortcode=":eys:"))
+""")
+    assert found.problems == []
+    [own, misspelt] = found.warnings
+    assert own.startswith(f"flow.py, line {LINES + 4}: `Emoji('acme_only')` is none of the emoji that everybody has")
+    assert "Did you mean" not in own
+    assert misspelt.startswith(f"flow.py, line {LINES + 11}: `Emoji('eys')`")
+    assert 'Did you mean "eyes"' in misspelt
 
 
 def test_awaiting_an_agent_method_is_a_problem() -> None:
