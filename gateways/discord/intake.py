@@ -70,6 +70,12 @@ class Intake:
         if event == "READY":
             self._user_id, self._ready_at = str(data["user"]["id"]), now()
             self.is_current = False
+        if event == "GUILD_CREATE" and str(data["id"]) not in self._guilds():
+            log.warning(
+                "the bot is in Discord server %s, which is not connected: nothing of it is taken. Run: runllm connect "
+                "discord",
+                data["id"],
+            )
         if event in _HEARD:
             self._events.put_nowait((event, data))
 

@@ -38,6 +38,7 @@ RECEPTION = web.AppKey("slack_reception", Reception)
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 _STAMP = re.compile(r"[0-9]{1,15}", re.ASCII)
 _WINDOW = 300
+_NOT_SIGNED = 401
 _LONGEST_PAUSE = 60.0
 _LOOK_AFTER_TOKENS = 600.0
 
@@ -100,7 +101,14 @@ def _receiver(bolt: AsyncApp | None) -> Callable[[web.Request], Awaitable[web.Re
             raise RefusedError(400, "not_json", str(error)) from None
         if body.get("type") == "event_callback" and not isinstance(body.get("event"), dict):
             raise RefusedError(400, "no_event", "The delivery holds no event.")
-        return await to_aiohttp_response(await bolt.async_dispatch(await _as_bolt_request(request)))
+        answer = await bolt.async_dispatch(await _as_bolt_request(request))
+        if answer.status == _NOT_SIGNED:
+            log.warning(
+                "a request to %s was not signed with RUNLLM_SLACK_SIGNING_SECRET: it is not of this Slack app, or the "
+                "secret is not the one on the app's page under Basic Information",
+                request.path,
+            )
+        return await to_aiohttp_response(answer)
 
     return receive
 
@@ -120,6 +128,12 @@ def _check_form(request: web.Request) -> None:
     """
     stamp = request.headers.get("X-Slack-Request-Timestamp", "")
     if not _STAMP.fullmatch(stamp) or abs(time.time() - int(stamp)) > _WINDOW:
+        log.warning(
+            "a request to %s is not of the last %d minutes: somebody sent an old one again, or this machine's clock is "
+            "wrong",
+            request.path,
+            _WINDOW // 60,
+        )
         raise RefusedError(401, "stale", "X-Slack-Request-Timestamp is not the time of now, in seconds.")
     if not _SIGNATURE.fullmatch(request.headers.get("X-Slack-Signature", "")):
         raise RefusedError(401, "not_signed", "X-Slack-Signature is not a signature of Slack's.")

@@ -166,13 +166,13 @@ class SlackAdapter:
         if effect.earlier and (before := await self._uploaded(connected, effect, thread, name)):
             return before
         client = self._workspaces.client(connected)
-        with in_our_words(thread.team_id):
+        with in_our_words(thread.team_id, thread.channel):
             # slack_sdk's own methods put the arguments into the address of a POST: not documented, though it works.
             slot = await client.api_call(
                 "files.getUploadURLExternal", http_verb="GET", params={"filename": name, "length": len(data)}
             )
         await self._send_file(str(slot["upload_url"]), name, data)
-        with in_our_words(thread.team_id):
+        with in_our_words(thread.team_id, thread.channel):
             file = {"id": str(slot["file_id"]), "title": name}
             where = {"channel_id": thread.channel, "thread_ts": thread.thread_ts}
             await client.api_call("files.completeUploadExternal", json={"files": [file], **where})
@@ -184,7 +184,7 @@ class SlackAdapter:
         thread = shown.thread
         if effect.earlier and (before := await self._sent_before(connected, effect, thread)):
             return before
-        with in_our_words(thread.team_id):
+        with in_our_words(thread.team_id, thread.channel):
             answer = await self._workspaces.client(connected).chat_postMessage(
                 channel=thread.channel,
                 thread_ts=thread.thread_ts,
@@ -203,7 +203,7 @@ class SlackAdapter:
                 "effect %s was for one person only, and may not have been shown: it is not repeated", effect.key
             )
             return f"ephemeral:{effect.key}"
-        with in_our_words(shown.thread.team_id):
+        with in_our_words(shown.thread.team_id, shown.thread.channel):
             answer = await self._workspaces.client(connected).chat_postEphemeral(
                 channel=shown.thread.channel,
                 user=user,
@@ -225,7 +225,7 @@ class SlackAdapter:
         except SlackApiError as error:
             if error_code(error) == "message_not_found":
                 return await self._send(connected, effect, shown)
-            raise refusal(thread.team_id, error) from None
+            raise refusal(thread.team_id, error, thread.channel) from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"Slack could not be reached: {type(error).__name__}") from None
         async with self._store.begin() as db:
@@ -235,7 +235,7 @@ class SlackAdapter:
         return str(answer["ts"])
 
     async def _update(self, connected: Connected, thread: SlackThreadConfig, ts: str, part: Part) -> None:
-        with in_our_words(thread.team_id):
+        with in_our_words(thread.team_id, thread.channel):
             await self._workspaces.client(connected).chat_update(
                 channel=thread.channel, ts=ts, text=part.text, blocks=part.blocks
             )
@@ -243,7 +243,7 @@ class SlackAdapter:
     async def _remove(self, connected: Connected, thread: SlackThreadConfig, posted: str) -> None:
         client = self._workspaces.client(connected)
         try:
-            with in_our_words(thread.team_id):
+            with in_our_words(thread.team_id, thread.channel):
                 if _is_file(posted):
                     await client.api_call("files.delete", json={"file": posted})
                 else:
@@ -323,7 +323,7 @@ class SlackAdapter:
         how: dict[str, Any] = {"oldest": oldest, "limit": _PAGE, "include_all_metadata": True}
         if cursor:
             how["cursor"] = cursor
-        with in_our_words(thread.team_id):
+        with in_our_words(thread.team_id, thread.channel):
             if thread.thread_ts is None:
                 return await client.conversations_history(channel=thread.channel, **how)
             return await client.conversations_replies(channel=thread.channel, ts=thread.thread_ts, **how)

@@ -71,12 +71,12 @@ def web_client(settings: SlackSettings, token: str | None = None) -> AsyncWebCli
 
 
 @contextmanager
-def in_our_words(team_id: str) -> Iterator[None]:
-    """Turns whatever a call of Slack raises into one of our errors."""
+def in_our_words(team_id: str, channel: str = "") -> Iterator[None]:
+    """Turns whatever a call of Slack raises into one of our errors, which names the workspace, and the channel."""
     try:
         yield
     except SlackApiError as error:
-        raise refusal(team_id, error) from None
+        raise refusal(team_id, error, channel) from None
     except (TimeoutError, aiohttp.ClientError, SlackClientError, OSError) as error:
         raise Unavailable(f"Slack could not be reached for workspace {team_id}: {type(error).__name__}") from None
 
@@ -87,7 +87,7 @@ def error_code(error: SlackApiError) -> str:
     return str(answer.get("error") or "") if isinstance(answer, dict) else ""
 
 
-def refusal(team_id: str, error: SlackApiError) -> SurfaceError:
+def refusal(team_id: str, error: SlackApiError, channel: str = "") -> SurfaceError:
     """What Slack answered, as the error that tells Temporal what to do."""
     status = int(getattr(error.response, "status_code", None) or getattr(error.response, "status", None) or 0)
     code = error_code(error)
@@ -100,7 +100,8 @@ def refusal(team_id: str, error: SlackApiError) -> SurfaceError:
             f"Slack no longer accepts this engine's token for workspace {team_id} ({code}). "
             "Connect the workspace again: runllm connect slack"
         )
-    return Rejected(f"Slack refused: {_SENTENCES.get(code, code)} ({code}).{_details(error)}")
+    where = f"channel {channel} of workspace {team_id}" if channel else f"workspace {team_id}"
+    return Rejected(f"Slack refused, for {where}: {_SENTENCES.get(code, code)} ({code}).{_details(error)}")
 
 
 def _retry_after(error: SlackApiError) -> float:

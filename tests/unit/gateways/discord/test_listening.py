@@ -77,6 +77,22 @@ async def test_places_that_nobody_listens_to_leave_no_trace(server: Server) -> N
     assert await server.texts() == [f"in {server.channel}"]
 
 
+async def test_the_operator_is_told_of_a_server_that_is_not_connected(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    stranger = server.fake.guild("Another")
+    channel = server.fake.channel(stranger)
+    async with server.listening() as ear:
+        await server.fake.say(channel, server.ada, "secret words")
+        await server.fake.say(server.channel, server.ada, "hello")
+        await server.until_taken(1)
+        await ear.intake.settled()
+    [told] = [line for line in caplog.messages if stranger in line]
+    assert "runllm connect discord" in told
+    assert "secret words" not in caplog.text
+    assert await server.texts() == ["hello"]
+
+
 async def test_several_servers_may_be_connected(server: Server) -> None:
     other = server.fake.guild("Other")
     channel = server.fake.channel(other)

@@ -181,6 +181,19 @@ async def test_a_body_that_slack_did_not_send_is_refused_and_never_breaks_anythi
     assert await place.rows() == []
 
 
+@pytest.mark.parametrize(("at", "secret", "said"), [(-400, "", "clock is wrong"), (0, "another", "Basic Information")])
+async def test_the_operator_is_told_of_requests_that_are_stale_or_signed_with_another_secret(
+    place: Place, caplog: pytest.LogCaptureFixture, at: int, secret: str, said: str
+) -> None:
+    body = place.slack.envelope({"type": "message", "channel": "C1", "user": "U1", "ts": "1.1", "text": "secret words"})
+    place.slack.signing_secret = secret or place.slack.signing_secret
+    signed = place.slack.signed(json.dumps(body), at=time.time() + at)
+    assert await place.slack.deliver(body, headers=signed) == 401
+    assert said in caplog.text
+    assert "secret words" not in caplog.text
+    assert await place.rows() == []
+
+
 async def test_a_stale_request_is_refused_and_a_replayed_one_changes_nothing(place: Place) -> None:
     await place.slack.say("C1", "U1", "Hello")
     await place.quiet()
