@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateways.adapter import Inbound
 from gateways.refusals import RefusedError, checked, read_json
-from gateways.routing import CLOSED, NO_LISTENER, ClickResult
+from gateways.routing import CLOSED, EXPLANATIONS, NO_LISTENER
 from gateways.services import Services, services
 from gateways.streams import Stream, resume_after
 from runllm.bridge.surfaces import ChatSurface, ChatWidget, surface_key
@@ -29,13 +29,6 @@ BODY_LIMIT = 64 * 1024
 _NOTES = {
     CLOSED: "This conversation has ended. Your message is on record; start a new conversation to get an answer.",
     NO_LISTENER: "Nobody answers here: no published workflow listens to this place. Publish one that does.",
-}
-_CLICKS: dict[ClickResult, str] = {
-    "won": "Thank you, that was your choice.",
-    "already": "Somebody has already chosen.",
-    "ended": "This is no longer asked.",
-    "not_allowed": "This is not yours to decide.",
-    "unknown": "There is no such button here.",
 }
 
 
@@ -177,7 +170,7 @@ async def _take_click(deps: Services, seat: Seat, click: NewClick) -> web.Respon
         )
     )
     result = accepted.click or "unknown"
-    return web.json_response({"result": result, "message": _CLICKS[result]})
+    return web.json_response({"result": result, "message": EXPLANATIONS[result]})
 
 
 async def _take_feedback(deps: Services, seat: Seat, opinion: NewFeedback) -> web.Response:

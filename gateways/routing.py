@@ -24,6 +24,15 @@ _OURS = (SurfaceType.CHAT_WIDGET, SurfaceType.ADMIN_CONSOLE)
 
 ClickResult = Literal["won", "already", "ended", "not_allowed", "unknown"]
 
+EXPLANATIONS: dict[ClickResult, str] = {
+    "won": "Thank you, that was your choice.",
+    "already": "Somebody was faster: the first click counts. The message shows who chose what.",
+    "ended": "This is no longer asked: time is up, or the conversation moved on. Write a message to go on.",
+    "not_allowed": "This choice is not yours to make.",
+    "unknown": "Nobody waits for this button: it belongs to no open question.",
+}
+"""What the person who clicked is told, and nobody else."""
+
 CLOSED = "the session is closed"
 ENDED_BEFORE = "the session ended before it read this"
 AFTER_CLOSING = (CLOSED, ENDED_BEFORE)

@@ -12,7 +12,7 @@ from gateways.discord import components, writing
 from gateways.discord.calls import CallError, Calls
 from gateways.discord.inbound import Click, Place, Places, chosen, click_of, rated
 from gateways.discord.reading import Reading
-from gateways.routing import Accepted, ClickResult, Routing
+from gateways.routing import EXPLANATIONS, Accepted, Routing
 from runllm.bridge.surfaces import surface_key
 from store import buttons
 from store.engine import Store
@@ -24,13 +24,6 @@ _ONLY_FOR_YOU = 1 << 6
 _PATIENCE = 1.5
 """Seconds after which Discord is told to wait: half of what it allows."""
 
-_SENTENCES: dict[ClickResult, str] = {
-    "won": "Thank you, that was your choice.",
-    "already": "Somebody has already chosen.",
-    "ended": "This is no longer asked.",
-    "not_allowed": "This is not yours to decide.",
-    "unknown": "Nobody waits for this button any more.",
-}
 _THANKS = "Thank you for telling us."
 _NOT_RECORDED = "That could not be recorded. Please try again in a moment."
 
@@ -87,12 +80,12 @@ class Clicks:
             if place is None and (channel := await self._reading.channel(click.channel_id)) is not None:
                 place = self._places.learn(channel)
             if place is None or click.what == "unknown":
-                return False, _SENTENCES["unknown"]
+                return False, EXPLANATIONS["unknown"]
             if click.what == "opinion":
                 accepted = await self._routing.take_in(rated(click, place))
-                return False, _SENTENCES["unknown"] if accepted.ignored else _THANKS
+                return False, EXPLANATIONS["unknown"] if accepted.ignored else _THANKS
             result = (await self._choose(click, place)).click or "unknown"
-            return result == "won", _SENTENCES[result]
+            return result == "won", EXPLANATIONS[result]
         except Exception:
             log.exception("A click on Discord could not be recorded")
             return False, _NOT_RECORDED

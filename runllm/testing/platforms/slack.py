@@ -13,6 +13,7 @@ own messages, and delivers again what was not answered with 2xx. What it shall d
 
 import asyncio
 import base64
+import copy
 import hashlib
 import hmac
 import itertools
@@ -294,6 +295,11 @@ class FakeSlack:
 
     async def click(self, channel: str, ts: str, user: str, label: str, *, repeats: int = 1) -> list[int]:
         """Somebody clicks the button with that text; returns what the app answered."""
+        payload = self.click_of(channel, ts, user, label)
+        return [await self.deliver(payload) for _ in range(repeats)]
+
+    def click_of(self, channel: str, ts: str, user: str, label: str) -> Json:
+        """A click as it is delivered. Some people are slow: it may arrive when the button is gone."""
         shown = next((one for one in self.ephemerals if one["ts"] == ts), None)
         message = shown or self._message(channel, ts)
         button, block_id = self._button(message, label)
@@ -319,8 +325,8 @@ class FakeSlack:
             "actions": [{**button, "block_id": block_id, "action_ts": self._ts()}],
         }
         if shown is None:
-            payload["message"] = self._shown(message)
-        return [await self.deliver(payload) for _ in range(repeats)]
+            payload["message"] = copy.deepcopy(self._shown(message))
+        return payload
 
     async def uninstall(self, token: str = "xoxb-1") -> None:
         """Somebody removes the app from the workspace."""

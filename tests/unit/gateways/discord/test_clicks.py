@@ -7,6 +7,7 @@ import pytest
 from gateways.adapter import Content, Effect
 from gateways.discord import clicks
 from gateways.discord.components import custom_id_of
+from gateways.routing import EXPLANATIONS
 from runllm.bridge.messages import AnswerCategory
 from runllm.operations import CreateDiscordThread
 from store import buttons, feedback
@@ -39,7 +40,7 @@ async def test_of_many_clicks_at_once_one_wins_and_the_others_are_told(server: S
     seen = [reply for reply in replies if not isinstance(reply, BaseException)]
     assert len(seen) == len(people), replies
     assert [reply.kind for reply in seen].count("update") == 1
-    assert {reply.text for reply in seen if reply.kind == "whisper"} == {"Somebody has already chosen."}
+    assert {reply.text for reply in seen if reply.kind == "whisper"} == {EXPLANATIONS["already"]}
     assert len(await server.inbox()) == 1
 
 
@@ -51,7 +52,7 @@ async def test_a_stale_click_is_answered_in_private(server: Server) -> None:
         await buttons.end(db, session, [1], "expired")
     async with server.listening():
         reply = await server.fake.click_raw(server.ada, message, button["custom_id"])
-    assert (reply.kind, reply.text) == ("whisper", "This is no longer asked.")
+    assert (reply.kind, reply.text) == ("whisper", EXPLANATIONS["ended"])
 
 
 async def test_somebody_who_may_not_choose_is_told_so_and_the_buttons_stay(server: Server) -> None:
@@ -60,7 +61,7 @@ async def test_somebody_who_may_not_choose_is_told_so_and_the_buttons_stay(serve
     await server.ask(session, thread, "Yes", allowed=[boss])
     async with server.listening():
         refused = await server.fake.click(server.ada, thread.config.thread_id, "Yes")
-        assert (refused.kind, refused.text) == ("whisper", "This is not yours to decide.")
+        assert (refused.kind, refused.text) == ("whisper", EXPLANATIONS["not_allowed"])
         assert server.fake.buttons(thread.config.thread_id) == [("Yes", True)]
         allowed = await server.fake.click(boss, thread.config.thread_id, "Yes")
     assert allowed.kind == "update"
@@ -73,7 +74,7 @@ async def test_a_button_that_nobody_knows_is_answered_too(server: Server, custom
     message, _ = server.fake._button(thread.config.thread_id, "Yes")
     async with server.listening():
         reply = await server.fake.click_raw(server.ada, message, custom_id)
-    assert (reply.kind, reply.text) == ("whisper", "Nobody waits for this button any more.")
+    assert (reply.kind, reply.text) == ("whisper", EXPLANATIONS["unknown"])
 
 
 async def test_ids_that_are_too_long_for_discord_come_back_whole(server: Server) -> None:
@@ -143,7 +144,7 @@ async def test_a_slow_record_does_not_let_a_click_fail(
             await until(lambda: server.fake.buttons(thread.config.thread_id) == [("Yes", False)])
             assert server.fake.texts(thread.config.thread_id)[-1] == "Which?\n-# Chosen: Yes, by Ada"
         else:
-            assert await until(server.fake.follow_ups) == ["This is not yours to decide."]
+            assert await until(server.fake.follow_ups) == [EXPLANATIONS["not_allowed"]]
 
 
 async def test_a_click_that_cannot_be_recorded_says_to_try_again(
