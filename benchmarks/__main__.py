@@ -18,6 +18,7 @@ _SERVER_SAYS = re.compile(r"^(?:Temporal (?:CLI|Server|Persistence|Metrics|UI)|t
 PARTS = {
     "turn": "benchmarks.turn",
     "dev-servers": "benchmarks.dev_servers",
+    "webhooks": "benchmarks.webhooks",
     "memory": "benchmarks.memory",
     "replay": "benchmarks.replaying",
     "publish": "benchmarks.publishing",

@@ -2,7 +2,7 @@
 
 Two sizes are measured in one process, and the slope between them counts: what the process needs anyway falls out.
 
-    python -m benchmarks.memory [SESSIONS [bench|by-hand|parks]]
+    python -m benchmarks.memory [SESSIONS [KIND]]
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from benchmarks.by_hand import ByHand
+from benchmarks.by_hand import ByHand, ByHandParks, Empty
 from benchmarks.figures import table
 from benchmarks.turn import message
 from gateways.wire import ACTIVITY_QUEUE, EVENT_SIGNAL, Call, Report, SessionStart, workflow_id, workflow_queue
@@ -27,6 +27,8 @@ from tests.temporal_server import dev_server
 from worker.session.hosting import Published, prepare, session_worker
 
 SIZES = (200, 1200)
+BY_HAND = {"by-hand": ByHand, "by-hand-parks": ByHandParks, "empty": Empty}
+KINDS = ("bench", "parks", *BY_HAND)
 _AT_ONCE = 50
 _MOST = 20_000
 
@@ -66,10 +68,11 @@ async def of_engine(client: Client, function: str, first: int, sizes: tuple[int,
     return await _slope(client, worker, function, workflow_queue(function), first, sizes)
 
 
-async def of_hand(client: Client, first: int, sizes: tuple[int, int]) -> float:
-    """The same of the hand-written workflow, in the SDK's own sandbox."""
-    worker = Worker(client, task_queue="by-hand", workflows=[ByHand], max_cached_workflows=_MOST)
-    return await _slope(client, worker, "ByHand", "by-hand", first, sizes)
+async def of_hand(client: Client, kind: str, first: int, sizes: tuple[int, int]) -> float:
+    """The same of a hand-written workflow, in the SDK's own sandbox or without one."""
+    workflow = BY_HAND[kind]
+    worker = Worker(client, task_queue=kind, workflows=[workflow], max_cached_workflows=_MOST)
+    return await _slope(client, worker, workflow.__name__, kind, first, sizes)
 
 
 async def _slope(
@@ -110,22 +113,28 @@ async def alone(kind: str, sessions: int) -> float:
     """One kind, in this process: what another kind has left behind would be used again and not be counted."""
     sizes = (SIZES[0], SIZES[0] + sessions)
     async with dev_server() as environment:
-        if kind == "by-hand":
-            return await of_hand(environment.client, 1, sizes)
+        if kind in BY_HAND:
+            return await of_hand(environment.client, kind, 1, sizes)
         return await of_engine(environment.client, kind, 1, sizes)
 
 
 def measure(sessions: int = SIZES[1] - SIZES[0]) -> str:
     """The table: each kind in a process of its own."""
     found: dict[str, float] = {}
-    for kind in ("bench", "by-hand", "parks"):
+    for kind in KINDS:
         command = [sys.executable, "-m", "benchmarks.memory", str(sessions), kind]
         said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-        found[kind] = float(said.split()[-1])
-    idle, by_hand, parked = (found[kind] / 1024 for kind in ("bench", "by-hand", "parks"))
+        found[kind] = float(said.split()[-1]) / 1024
+    idle, parked, by_hand, by_hand_parked, empty = (found[kind] for kind in KINDS)
     rows = [
         ["that listens", f"{idle:.1f}", f"{by_hand:.1f}", f"{idle / by_hand:.2f}"],
-        ["whose handler is parked on a button", f"{parked:.1f}", "", ""],
+        [
+            "whose handler is parked on a button",
+            f"{parked:.1f}",
+            f"{by_hand_parked:.1f}",
+            f"{parked / by_hand_parked:.2f}",
+        ],
+        ["a workflow without sandbox that has posted once", "", f"{empty:.1f}", ""],
     ]
     what = f"Resident memory for each of {sessions:,} more sessions in one process, after {SIZES[0]}:"
     return f"{what}\n\n" + table(["KB for a cached session", "engine", "by hand", "ratio"], rows)
