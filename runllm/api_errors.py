@@ -39,6 +39,8 @@ def problem(address: str, status: int, body: bytes, name: str) -> RunLLMError:
             return PublishError(said or _WITHOUT_WORDS[status].format(name=name))
         case 429:
             return ServerError(said or f"{address} wants fewer calls. Wait a minute, and try again")
+        case 503 if said:  # something that the server needs is away, and it has said what
+            return AwayError(said)
         case _ if status >= 500:
             return AwayError(
                 f"{address} could not serve this (status {status}){_quoted(said)}. Its log says why; try again"

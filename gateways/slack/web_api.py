@@ -78,7 +78,10 @@ def in_our_words(team_id: str, channel: str = "") -> Iterator[None]:
     except SlackApiError as error:
         raise refusal(team_id, error, channel) from None
     except (TimeoutError, aiohttp.ClientError, SlackClientError, OSError) as error:
-        raise Unavailable(f"Slack could not be reached for workspace {team_id}: {type(error).__name__}") from None
+        raise Unavailable(
+            f"Slack could not be reached for workspace {team_id} ({type(error).__name__}). "
+            "Check that the machine of the engine reaches slack.com, and try again"
+        ) from None
 
 
 def error_code(error: SlackApiError) -> str:

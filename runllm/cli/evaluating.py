@@ -25,7 +25,7 @@ from runllm.errors import ServerError, UsageError
 from runllm.evaluation.cases import Case, case_of, read_cases, write_cases
 from runllm.evaluation.offline import Result, run_case
 from runllm.evaluation.page import page as as_page
-from runllm.evaluation.scoring import CRITERIA, Figures, figures, verdicts, worse
+from runllm.evaluation.scoring import CRITERIA, Figures, figures, shortfalls, verdicts, worse
 
 PLAIN = "the agent's answer alone"
 
@@ -48,13 +48,16 @@ class Side:
 def evaluate(
     file: Annotated[Path, typer.Argument(help="File of cases, one JSON object a line.", show_default=False)],
     workflow: Annotated[
-        Path | None,
-        typer.Option(help="Python file of the workflow; if not given, the agent's answer alone is evaluated."),
+        str | None,
+        typer.Option(
+            help="The workflow: a Python file, a published name, or NAME@BUILD; if not given, the agent's answer alone "
+            "is evaluated."
+        ),
     ] = None,
     entrypoint: Annotated[str | None, typer.Option(help="Which entrypoint, where the file has several.")] = None,
     against: Annotated[
         str | None,
-        typer.Option(help="Another version to compare with: a file, a published name, or NAME@BUILD."),
+        typer.Option(help="Another version to compare with, named like the workflow."),
     ] = None,
     page: Annotated[Path | None, typer.Option(help="Write a page to look at, as HTML.")] = None,
     require: Annotated[
@@ -94,9 +97,9 @@ def evaluate(
             return
         wanted = _requirements(require or [], against is not None)
         cases = read_cases(file)
-        found = handlers_in(workflow, entrypoint) if workflow is not None else Found(_answers, [])
-        other = _other(engine, file, against, at_once, run_steps) if against is not None else None
-        ours = _side(workflow.name if workflow else PLAIN, engine, cases, found, at_once, run_steps)
+        with _handlers(engine, workflow, entrypoint) as found:
+            other = _other(engine, file, against, at_once, run_steps) if against is not None else None
+            ours = _side(Path(workflow).name if workflow else PLAIN, engine, cases, found, at_once, run_steps)
         sides = [ours, *([other] if other else [])]
         lost = worse(cases, ours.results, other.results) if other else []
         if page is not None:
@@ -209,12 +212,22 @@ def _other(engine: Engine, file: Path, against: str, at_once: int, run_steps: bo
 
 
 @contextmanager
-def _workflow_of(engine: Engine, against: str) -> Iterator[tuple[Path, str | None]]:
-    """The file of another version; one that was published is brought here for as long as it is needed."""
-    if against.endswith(".py"):
-        yield Path(against), None
+def _handlers(engine: Engine, workflow: str | None, entrypoint: str | None) -> Iterator[Found]:
+    """What is evaluated."""
+    if workflow is None:
+        yield Found(_answers, [])
         return
-    name, _, build = against.partition("@")
+    with _workflow_of(engine, workflow) as (file, chosen):
+        yield handlers_in(file, entrypoint or chosen)
+
+
+@contextmanager
+def _workflow_of(engine: Engine, version: str) -> Iterator[tuple[Path, str | None]]:
+    """The file of a version; one that was published is brought here for as long as it is needed."""
+    if version.endswith(".py") or Path(version).exists():
+        yield Path(version), None
+        return
+    name, _, build = version.partition("@")
     found = engine.get(f"workflows/{name}/bundle", build=build or None)
     bundle = Bundle.model_validate(found["bundle"])
     with tempfile.TemporaryDirectory() as folder:
@@ -238,12 +251,12 @@ def _show(cases: Sequence[Case], sides: Sequence[Side], lost: Sequence[str], pag
     out.print(made)
     for side in sides:
         _show_confusion(side, len(sides) > 1)
-    failing = [(case, verdicts(case, result), result) for case, result in zip(cases, sides[0].results, strict=True)]
-    shown = [(case, met, result) for case, met, result in failing if not all(met.values())]
-    for case, met, result in shown[:20]:
-        missed = ", ".join(name for name, is_met in met.items() if not is_met)
-        why = f": {showing.one_line(result.error, 120)}" if result.error else ""
-        out.print(f"✗ {case.id}: {missed}{why}  {showing.one_line(case.asked, 80)}", markup=False)
+    judged = zip(cases, sides[0].results, strict=True)
+    shown = [(case, result) for case, result in judged if not all(verdicts(case, result).values())]
+    for case, result in shown[:20]:
+        out.print(f"✗ {case.id}: {showing.one_line(case.asked, 80)}", markup=False)
+        for phrase in shortfalls(case, result):
+            out.print(f"    {showing.one_line(phrase, 200)}", markup=False)
     if len(shown) > 20:
         out.print(f"… and {len(shown) - 20} more; --page shows all")
     if len(sides) > 1:

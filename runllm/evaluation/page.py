@@ -6,7 +6,7 @@ from html import escape
 from runllm.bridge.messages import Source
 from runllm.evaluation.cases import Case
 from runllm.evaluation.offline import Result
-from runllm.evaluation.scoring import Figures, verdicts
+from runllm.evaluation.scoring import Figures, shortfalls, verdicts
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #c62828; --soft: #8881; }
@@ -107,10 +107,10 @@ def _side(name: str, case: Case, result: Result) -> str:
     facts += [f"tags: {', '.join(result.tags)}"] if result.tags else []
     facts += [f"waits for: {', '.join(result.waits_for)}"] if result.waits_for else []
     sources = "".join(f"<li>{_source(source)}</li>" for source in result.sources)
-    error = f'<p class="bad">{escape(result.error)}</p>' if result.error else ""
+    missed = "".join(f'<p class="bad">{escape(phrase)}</p>' for phrase in shortfalls(case, result))
     text = "\n\n".join(result.sent) or result.answer
     return (
-        f'<div class="side"><h4>{escape(name)}</h4><p>{judged}</p>{error}<pre>{escape(text)}</pre>'
+        f'<div class="side"><h4>{escape(name)}</h4><p>{judged}</p>{missed}<pre>{escape(text)}</pre>'
         f"<p class=quiet>{escape(' · '.join(facts))}</p>{f'<ul class=quiet>{sources}</ul>' if sources else ''}</div>"
     )
 

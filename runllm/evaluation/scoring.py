@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from runllm.bridge.messages import Source
+from runllm.bridge.messages import AnswerCategory, Source
 from runllm.evaluation.cases import Case
 from runllm.evaluation.offline import Result
 
@@ -63,6 +63,32 @@ def verdicts(case: Case, result: Result) -> dict[Criterion, bool]:
     if expect.tags:
         found["tags"] = set(expect.tags) <= set(result.tags)
     return found
+
+
+def shortfalls(case: Case, result: Result) -> list[str]:
+    """What the case expects and the result lacks, a phrase for each criterion that is not met."""
+    expect, missed = case.expect, [criterion for criterion, met in verdicts(case, result).items() if not met]
+    text = "\n".join(result.sent or [result.answer]).casefold()
+    lacks = [words for words in expect.says if words.casefold() not in text]
+    has = [words for words in expect.never_says if words.casefold() in text]
+    phrases: dict[Criterion, str] = {
+        "runs": result.error,
+        "category": f"{_category(result.category)} where {_category(expect.category)} is expected",
+        "sources": f"rests on {_listed([source.title for source in result.sources])}, not on {_listed(expect.sources)}",
+        "says": "; ".join(
+            [f"does not say {words!r}" for words in lacks] + [f"says {words!r}, which it must not" for words in has]
+        ),
+        "tags": f"is not tagged {_listed([tag for tag in expect.tags if tag not in result.tags])}",
+    }
+    return [f"{criterion}: {phrases[criterion]}" for criterion in missed]
+
+
+def _category(category: AnswerCategory | None) -> str:
+    return category.value if category else "no answer"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names) or "nothing"
 
 
 def names(wanted: str, source: Source) -> bool:

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from gateways.wire import EVALUATE, Evaluate, Evaluated
+from runllm.bridge.listeners import WidgetListener
 from runllm.bridge.messages import AnswerCategory, MessageType, Source
 from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, surface_key
-from store import agents, feedback, messages, sessions
+from runllm.bundle import Bundle, BundleEntry
+from store import agents, feedback, messages, published, sessions
 from tests.unit.cli.terminal import Terminal, fits, terminal
 from tests.unit.gateways.conftest import Gateway, empty_record, gateway, settings, store, temporal
 from tests.unit.gateways.doubles import FakeTemporal, down
@@ -60,7 +62,9 @@ async def test_the_answer_alone_is_evaluated_without_a_workflow(
     shown = await terminal.run("eval", questions)
     assert fits(shown)
     assert "50% (1 of 2)" in shown.stdout
-    assert "✗ line 2: category, tags" in shown.stdout
+    assert "✗ line 2: How does a door work?" in shown.stdout
+    assert "category: unanswered where answered is expected" in shown.stdout
+    assert "tags: is not tagged 'seen'" in shown.stdout
     assert {one.what for one in asked} == {"answer"}
 
 
@@ -97,6 +101,24 @@ async def test_two_versions_are_compared_and_what_got_worse_is_named(
     assert "1 case got worse: line 2." in shown.stderr
 
 
+async def test_what_was_published_is_evaluated_by_its_name(
+    gateway: Gateway, terminal: Terminal, asked: list[Evaluate], questions: str
+) -> None:
+    sources = Bundle(
+        name="desk",
+        files={"desk_that_was_published.py": WORKFLOW.replace("TAG", "seen")},
+        entrypoint=BundleEntry(name="desk", module="desk_that_was_published", function="desk"),
+        listeners=[WidgetListener(domain="localhost")],
+    )
+    async with gateway.store.begin() as db:
+        agent = await agents.ensure_agent(db)
+        await published.upload(db, agent.id, sources, "b1", "test")
+    shown = await terminal.json("eval", questions, "--workflow", "desk@b1")
+    [version] = shown["versions"]
+    assert version["name"] == "desk@b1"
+    assert [result["tags"] for result in version["results"]] == [["seen"], ["seen"]]
+
+
 async def test_likely_mistakes_end_with_one_sentence(
     terminal: Terminal, asked: list[Evaluate], questions: str, tmp_path: Path
 ) -> None:
@@ -104,7 +126,9 @@ async def test_likely_mistakes_end_with_one_sentence(
     assert "no criterion 'categry'" in await terminal.refused("eval", questions, "--require", "categry=1", code=2)
     assert "write it like category=0.8" in await terminal.refused("eval", questions, "--require", "category", code=2)
     assert "needs --against" in await terminal.refused("eval", questions, "--require", "worse=0", code=2)
-    assert "Nothing is published as 'nobody'" in await terminal.refused("eval", questions, "--against", "nobody")
+    assert "There is no file nobody.py" in await terminal.refused("eval", questions, "--workflow", "nobody.py", code=2)
+    for option in ("--workflow", "--against"):
+        assert "Nothing is published as 'nobody'" in await terminal.refused("eval", questions, option, "nobody")
 
 
 async def test_while_temporal_is_away_each_case_says_so(

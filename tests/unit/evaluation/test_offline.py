@@ -9,7 +9,7 @@ from runllm.categories import Category
 from runllm.evaluation.cases import Case
 from runllm.evaluation.offline import Result, run_case
 from runllm.evaluation.page import page
-from runllm.evaluation.scoring import figures, names, verdicts, worse
+from runllm.evaluation.scoring import figures, names, shortfalls, verdicts, worse
 
 ASK = [{"type": "buttons", "buttons": [{"id": "person", "text": "A person"}]}]
 
@@ -118,6 +118,19 @@ def test_each_criterion_judges_what_a_case_expects_and_nothing_else() -> None:
     assert verdicts(case(tags=["b"]), result)["tags"]
     assert not verdicts(case(tags=["c"]), result)["tags"]
     assert not verdicts(case(sources=["keys"]), result)["sources"]
+
+
+def test_what_is_lacking_is_said_in_words() -> None:
+    result = Result(id="c", answer="Use the key.", category=AnswerCategory.ANSWERED, sources=[Source(title="Keys")])
+    assert shortfalls(case(category="answered", says=["key"]), result) == []
+    expected = case(category="irrelevant", sources=["doors.md"], says=["key", "door"], never_says=["use"], tags=["a"])
+    assert shortfalls(expected, result) == [
+        "category: answered where irrelevant is expected",
+        "sources: rests on 'Keys', not on 'doors.md'",
+        "says: does not say 'door'; says 'use', which it must not",
+        "tags: is not tagged 'a'",
+    ]
+    assert shortfalls(case(), Result(id="c", error="ValueError: x")) == ["runs: ValueError: x"]
 
 
 def test_a_source_is_named_by_the_end_of_its_address_or_by_a_title() -> None:

@@ -159,6 +159,7 @@ def test_publishing_the_same_again_says_so(client: Client, api: Api, capsys: pyt
         (422, "", PublishError, "'desk' was refused as malformed"),
         (429, "", ServerError, "wants fewer calls. Wait a minute, and try again"),
         (500, "It broke.", ServerError, r"could not serve this \(status 500\): It broke. Its log says why; try again"),
+        (503, "Temporal is away. Try again", ServerError, r"^Temporal is away. Try again$"),
         (503, "", ServerError, r"could not serve this \(status 503\). Its log says why; try again"),
         (301, "", ServerError, "answered with status 301. Check that RUNLLM_SERVER is an engine's address"),
         (400, "What.", ServerError, "answered with status 400: What. Check that RUNLLM_SERVER"),
