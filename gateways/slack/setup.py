@@ -96,18 +96,24 @@ async def _address(settings: PlatformSettings) -> list[Finding]:
             "app's page under Basic Information."
         )
         return [Finding(verdict="bad", text=text)]
+    answered = await _answered(f"{settings.public_url}/slack/events", settings.slack.signing_secret.get_secret_value())
+    return [*reachable(settings), answered]
+
+
+def reachable(settings: PlatformSettings) -> list[Finding]:
+    """What keeps Slack from our address; nothing where Slack, too, is played on this machine."""
+    if _is_local(settings.slack.api_url):
+        return []
     url = f"{settings.public_url}/slack/events"
-    findings: list[Finding] = []
     if _is_local(settings.public_url):
         text = (
             f"Slack cannot reach {url} from the internet. Set RUNLLM_PUBLIC_URL to an address that it can reach, or "
             "RUNLLM_SLACK_APP_TOKEN to use Socket Mode, which needs none."
         )
-        findings.append(Finding(verdict="bad", text=text))
-    elif not settings.public_url.startswith("https://"):
-        text = f"{url} is not encrypted, and Slack takes https addresses only."
-        findings.append(Finding(verdict="bad", text=text))
-    return [*findings, await _answered(url, settings.slack.signing_secret.get_secret_value())]
+        return [Finding(verdict="bad", text=text)]
+    if not settings.public_url.startswith("https://"):
+        return [Finding(verdict="bad", text=f"{url} is not encrypted, and Slack takes https addresses only.")]
+    return []
 
 
 async def _answered(url: str, secret: str) -> Finding:

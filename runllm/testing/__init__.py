@@ -18,16 +18,45 @@ from runllm.testing.backstage import NotScripted, Sent, Ticket
 from runllm.testing.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
+    from runllm.testing.discord import Discord, ThreadInDiscord
     from runllm.testing.engine import RunningEngine, replays
+    from runllm.testing.slack import Slack, ThreadInSlack
     from runllm.testing.visitor import Visitor
+    from runllm.testing.zendesk import Comment, TicketInZendesk, Zendesk
 
-__all__ = ["NotScripted", "Rehearsal", "RunningEngine", "Sent", "Ticket", "Visitor", "replays"]
+__all__ = [
+    "Comment",
+    "Discord",
+    "NotScripted",
+    "Rehearsal",
+    "RunningEngine",
+    "Sent",
+    "Slack",
+    "ThreadInDiscord",
+    "ThreadInSlack",
+    "Ticket",
+    "TicketInZendesk",
+    "Visitor",
+    "Zendesk",
+    "replays",
+]
 
-_OF_THE_ENGINE = {"RunningEngine": "engine", "replays": "engine", "Visitor": "visitor"}
+_OF_THE_ENGINE = {
+    "Comment": "zendesk",
+    "Discord": "discord",
+    "RunningEngine": "engine",
+    "Slack": "slack",
+    "ThreadInDiscord": "discord",
+    "ThreadInSlack": "slack",
+    "TicketInZendesk": "zendesk",
+    "Visitor": "visitor",
+    "Zendesk": "zendesk",
+    "replays": "engine",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """What talks to a real engine is loaded when it is asked for: a rehearsal needs no HTTP client."""
+    """What talks to a real engine is loaded when it is asked for: a rehearsal needs no HTTP client and no server."""
     if name not in _OF_THE_ENGINE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runllm.testing.engine import RunningEngine
 
 _TALKS = pytest.StashKey[list[Rehearsal]]()
+_ENGINES = pytest.StashKey[list["RunningEngine"]]()
 
 
 class Rehearse(Protocol):
@@ -98,6 +99,7 @@ def runllm_engine(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPath
         environment = {"RUNLLM_MODEL": "scripted", "RUNLLM_SCRIPT": str(_beside(pytestconfig, script))}
     with running(tmp_path_factory.mktemp("engine") / "home", *arguments, **environment) as engine:
         engine.wait_until_ready()
+        pytestconfig.stash.setdefault(_ENGINES, []).append(engine)
         yield engine
 
 
@@ -107,6 +109,13 @@ def _beside(config: pytest.Config, path: str) -> Path:
     if not found.exists():
         raise pytest.UsageError(f"{path} of the pytest configuration is not there: {found}")
     return found
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What earlier tests talked through is not shown below the failure of this one."""
+    for engine in item.config.stash.get(_ENGINES, []):
+        engine.platforms.used.clear()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -127,4 +136,6 @@ def pytest_runtest_makereport(
     if report.failed:
         for talk in item.stash.get(_TALKS, []):
             report.sections.append(("The conversation", talk.transcript()))
+        for engine in item.config.stash.get(_ENGINES, []):
+            report.sections += [(told.title, told.transcript()) for told in engine.platforms.used]
     return report

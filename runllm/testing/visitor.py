@@ -81,6 +81,16 @@ class Visitor:
         waits = [message["wait"] for message in self.shown.values() if message.get("buttons") and message.get("wait")]
         return int(waits[-1]["id"])
 
+    @property
+    def title(self) -> str:
+        """What it is called below a failure."""
+        return "The chat widget"
+
+    def transcript(self) -> str:
+        """What the page shows, a message after the other."""
+        shown = sorted(self.shown.values(), key=lambda message: message["position"])
+        return "\n".join(f"{message['author']}: {message['text']}" for message in shown)
+
     def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         """Posts once, and returns whatever comes back."""
         return httpx.post(self._url + path, json=body, headers=self._headers, timeout=10)

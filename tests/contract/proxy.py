@@ -17,7 +17,6 @@ and would send some requests a second time.
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -26,6 +25,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+from runllm.testing.engine import free_port
 
 Platform = Literal["slack", "zendesk", "discord", "anthropic"]
 
@@ -171,7 +172,7 @@ async def _judge(platform: Platform, root: Path) -> Judge:
     spec, *options = OPTIONS[platform]
     log = Path(mkdtemp(prefix="contract-")) / f"{platform}.jsonl"
     front, back = Relay("front"), Relay("back")
-    port = _free_port()
+    port = free_port()
     upstream = f"http://127.0.0.1:{await back.start()}"
     command = [str(root / "tools" / "oas_proxy.py"), str(root / "specs" / spec), str(port), upstream, *options]
     proxy = await asyncio.create_subprocess_exec(
@@ -196,13 +197,6 @@ async def close_judges() -> None:
             judge.proxy.terminate()
         await judge.proxy.wait()
     _JUDGES.clear()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def _http_message(reader: asyncio.StreamReader) -> bytes:

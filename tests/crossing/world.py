@@ -25,12 +25,12 @@ from gateways.settings import GatewaySettings, Limits
 from gateways.shown import shown_after
 from gateways.temporal import Temporal
 from runllm.bridge.listeners import Listener
+from runllm.testing.engine import free_port
 from runllm.testing.platforms.discord import FakeDiscord
 from runllm.testing.platforms.slack import FakeSlack
 from runllm.testing.platforms.zendesk import ZendeskAccount, ZendeskStandIn
-from store import agents, inbox, installations, messages, sessions
+from store import agents, inbox, messages, sessions
 from store.models import InboxRow, Message, Session, SessionLogRow
-from store.sealing import Seal
 from store.settings import StoreSettings
 from tests.contract.proxy import judged
 from tests.workflow.town import SECRET, Town, town, until
@@ -213,8 +213,8 @@ async def world(tmp_path: Path, client: Client, script: Script) -> AsyncIterator
                 temporal = Temporal(
                     {"target_host": client.service_client.config.target_host, "namespace": client.namespace}
                 )
-                port, settings = await _serve_nothing(tmp_path, platforms, here)
-                app = application(settings, here.store, temporal)
+                port = free_port()
+                app = application(_settings(tmp_path, platforms, port), here.store, temporal)
                 run = runner(app)
                 await run.setup()
                 await web.TCPSite(run, "127.0.0.1", port).start()
@@ -231,15 +231,10 @@ async def world(tmp_path: Path, client: Client, script: Script) -> AsyncIterator
         await zendesk.stop()
 
 
-async def _serve_nothing(tmp_path: Path, platforms: PlatformSettings, here: Town) -> tuple[int, GatewaySettings]:
-    """A free port, and settings that name it as the public address."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def _settings(tmp_path: Path, platforms: PlatformSettings, port: int) -> GatewaySettings:
+    """Those of a gateway that names this port as its public address."""
     store = StoreSettings(home=tmp_path, database_url=f"sqlite:///{tmp_path / 'runllm.db'}", secret=SecretStr(SECRET))
-    return port, GatewaySettings(
+    return GatewaySettings(
         store=store,
         temporal={"target_host": "unused:1", "namespace": "default"},
         limits=Limits(messages_a_minute=10_000, conversations_a_minute=10_000, logins_a_minute=1000),
@@ -252,17 +247,8 @@ async def _connect(world: World) -> None:
     credentials: dict[str, dict[str, Any]] = {
         "slack": {"bot_token": "xoxb-1"},
         "zendesk": {"subdomain": "acme", "email": world.acme.email, "api_token": world.acme.api_token},
+        "discord": {"token": world.discord.token, "guild_id": world.guild},
     }
-    async with world.town.store.begin() as db:
-        await installations.put(
-            db,
-            Seal(SECRET),
-            agent_id=world.town.agent_id,
-            platform="discord",
-            external_id=world.guild,
-            name="Acme",
-            credentials={"token": world.discord.token},
-        )
     for platform, fields in credentials.items():
         async with world.http.post(
             f"{world.url}/api/v1/installations",

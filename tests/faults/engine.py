@@ -66,4 +66,4 @@ class Engine(testing.RunningEngine):
 def running(home: Path, *arguments: str, **environment: str) -> Iterator[Engine]:
     """`runllm dev` until the block ends."""
     with testing.running(home, *arguments, **environment) as engine:
-        yield Engine(engine.process, engine.home, engine.port, engine.output, engine.environment)
+        yield Engine(engine.process, engine.home, engine.port, engine.output, engine.environment, engine.platforms)

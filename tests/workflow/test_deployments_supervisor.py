@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ import pytest
 from temporalio.client import Client
 
 from runllm.cli.spawning import Spawned, spawn
+from runllm.testing.engine import free_port
 from tests.workflow.town import until
 
 pytestmark = pytest.mark.workflow
@@ -102,11 +102,3 @@ def children_of(parent: int) -> list[int]:
 def running(pids: list[int]) -> list[int]:
     """Those that live."""
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

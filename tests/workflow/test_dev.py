@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from runllm.testing.engine import free_ports
 from tests.workflow.town import until
 
 pytestmark = [pytest.mark.workflow, pytest.mark.timeout(180)]
@@ -171,15 +171,3 @@ async def test_nothing_outlives_it_when_it_is_killed(dev: Dev) -> None:
     await until(dev.processes, lambda found: not found)
     await dev.start("--no-example")
     assert await dev.send(signal.SIGINT) == 0
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()

@@ -1,7 +1,6 @@
 """What gateways say to a real Temporal server, and what they make of its answers."""
 
 import asyncio
-import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ from gateways.wire import INDEX_WORKFLOW, Envelope, Outcome, SessionStart, workf
 from runllm.bridge.listeners import WidgetListener
 from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig
 from runllm.bridge.triggers import Happening
+from runllm.testing.engine import free_port
 from store import agents, inbox, knowledge
 from store.engine import Store
 from store.models import InboxRow, now
@@ -201,12 +201,6 @@ async def test_a_source_that_waits_is_indexed_once(place: Town, client: Client) 
     described = await handle.describe()
     assert described.workflow_type == INDEX_WORKFLOW
     await handle.terminate("nobody serves it here")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ and within three seconds, content is empty without the intent.
 import asyncio
 import json
 import re
+import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -77,6 +78,7 @@ class Interaction:
     message: Json
     began: float
     answer: asyncio.Future[Reply]
+    user_id: str = ""
     follow_ups: list[str] = field(default_factory=list)
 
 
@@ -109,14 +111,15 @@ class FakeDiscord:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls) -> AsyncIterator["FakeDiscord"]:
-        """Serves on a free port until the block is left."""
+    async def open(cls, at: socket.socket | None = None) -> AsyncIterator["FakeDiscord"]:
+        """Serves on a free port, or on `at`, which is bound already, until the block is left."""
         fake = cls()
         app = web.Application(client_max_size=64 * 1024 * 1024, middlewares=[fake._answer])
         fake._add_routes(app)
         run = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await run.setup()
-        await web.TCPSite(run, "127.0.0.1", 0).start()
+        site = web.TCPSite(run, "127.0.0.1", 0) if at is None else web.SockSite(run, at)
+        await site.start()
         port = run.addresses[0][1]
         fake.url, fake.gateway.url = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"
         try:
@@ -137,9 +140,11 @@ class FakeDiscord:
 
     # Furnishing
 
-    def guild(self, name: str = "Acme", permissions: int = shapes.ALL, emoji: Sequence[str] = ()) -> str:
+    def guild(
+        self, name: str = "Acme", permissions: int = shapes.ALL, emoji: Sequence[str] = (), id: str = ""
+    ) -> str:
         """A server with the bot in it, and with emoji of its own."""
-        guild_id, role_id = snowflake(), snowflake()
+        guild_id, role_id = id or snowflake(), snowflake()
         self._guilds[guild_id] = shapes.guild(
             guild_id,
             name,
@@ -149,9 +154,9 @@ class FakeDiscord:
         self._bot_roles[guild_id] = role_id
         return guild_id
 
-    def channel(self, guild_id: str, name: str = "help", kind: int = TEXT) -> str:
+    def channel(self, guild_id: str, name: str = "help", kind: int = TEXT, id: str = "") -> str:
         """A channel."""
-        channel_id = snowflake()
+        channel_id = id or snowflake()
         self._channels[channel_id] = shapes.channel(channel_id, guild_id, name, kind)
         self._messages[channel_id] = {}
         return channel_id
@@ -161,6 +166,18 @@ class FakeDiscord:
         user_id = snowflake()
         self._users[user_id] = shapes.user(user_id, name, is_bot=is_bot)
         return user_id
+
+    async def invite(self, guild_id: str, name: str = "Acme") -> None:
+        """Somebody invites the bot to a server; nothing happens where it is there already."""
+        if guild_id not in self._guilds:
+            self.guild(name, id=guild_id)
+            await self.gateway.tell("GUILD_CREATE", self._joined(guild_id))
+
+    async def new_channel(self, guild_id: str, name: str, kind: int = TEXT, id: str = "") -> str:
+        """Somebody makes a channel, and bots are told."""
+        channel_id = self.channel(guild_id, name, kind, id)
+        await self.gateway.tell("CHANNEL_CREATE", self._channels[channel_id])
+        return channel_id
 
     def role_mention(self, guild_id: str) -> str:
         """What a message says to call the role that Discord made for the bot."""
@@ -262,7 +279,7 @@ class FakeDiscord:
         """As `click`, for a button that may be gone by now: some people are slow."""
         interaction_id, token = snowflake(), f"interaction-{snowflake()}"
         began, loop = time.monotonic(), asyncio.get_running_loop()
-        one = self._interactions[token] = Interaction(token, message, began, loop.create_future())
+        one = self._interactions[token] = Interaction(token, message, began, loop.create_future(), user_id)
         channel = self._channels[message["channel_id"]]
         await self.gateway.tell(
             "INTERACTION_CREATE",
@@ -320,8 +337,33 @@ class FakeDiscord:
         """The buttons of the newest message that has some: what they say, and whether they can be clicked."""
         for message in reversed(self.messages(channel_id)):
             if message["components"]:
-                return [(_label(one), not one.get("disabled", False)) for one in _buttons(message)]
+                return [(label_of(one), not one.get("disabled", False)) for one in buttons_of(message)]
         return []
+
+    def whispers(self) -> list[tuple[str, str, str]]:
+        """What people were told alone: who, in which channel or thread, and what; click by click."""
+        found: list[tuple[str, str, str]] = []
+        for one in self._interactions.values():
+            where = (one.user_id, str(one.message["channel_id"]))
+            if one.answer.done() and not one.answer.cancelled() and one.answer.result().kind == "whisper":
+                found.append((*where, one.answer.result().text))
+            found += [(*where, text) for text in one.follow_ups]
+        return found
+
+    def place_of(self, message_id: str) -> str:
+        """The channel or thread that a message is in; of the first one of a thread, where it was written."""
+        return next(
+            where for where, said in self._messages.items() if message_id in said and said[message_id]["type"] == 0
+        )
+
+    def people(self) -> dict[str, str]:
+        """What everybody is called, by their number."""
+        return {id: str(one["global_name"]) for id, one in self._users.items()}
+
+    def channels(self, guild_id: str) -> list[Json]:
+        """The channels of a server, without threads."""
+        every = self._channels.values()
+        return [one for one in every if one["guild_id"] == guild_id and one["type"] not in _THREADS]
 
     def thread(self, thread_id: str) -> Json | None:
         """A thread; None where it was not made."""
@@ -455,9 +497,7 @@ class FakeDiscord:
         return web.json_response(self._guild(request)["roles"])
 
     async def _get_channels(self, request: web.Request) -> web.Response:
-        guild_id = self._guild(request)["id"]
-        found = [one for one in self._channels.values() if one["guild_id"] == guild_id and one["type"] not in _THREADS]
-        return web.json_response(found)
+        return web.json_response(self.channels(self._guild(request)["id"]))
 
     async def _get_member(self, request: web.Request) -> web.Response:
         guild_id = self._guild(request)["id"]
@@ -718,28 +758,25 @@ class FakeDiscord:
             "guilds": [{"id": guild_id, "unavailable": True} for guild_id in self._guilds],
             "application": {"id": self.application_id, "flags": self.flags},
         }
-        guilds = [
-            {
-                **guild,
-                "member_count": len(self._users),
-                "members": [],
-                "presences": [],
-                "voice_states": [],
-                "stage_instances": [],
-                "guild_scheduled_events": [],
-                "soundboard_sounds": [],
-                "large": False,
-                "joined_at": shapes.timestamp(),
-                "channels": [one for one in self._of(guild_id) if one["type"] not in _THREADS],
-                "threads": [
-                    one
-                    for one in self._of(guild_id)
-                    if one["type"] in _THREADS and not one["thread_metadata"]["archived"]
-                ],
-            }
-            for guild_id, guild in self._guilds.items()
-        ]
-        return ready, guilds, self.flags
+        return ready, [self._joined(guild_id) for guild_id in self._guilds], self.flags
+
+    def _joined(self, guild_id: str) -> Json:
+        """A server as the gateway describes it to a bot."""
+        visible = self._of(guild_id)
+        return {
+            **self._guilds[guild_id],
+            "member_count": len(self._users),
+            "members": [],
+            "presences": [],
+            "voice_states": [],
+            "stage_instances": [],
+            "guild_scheduled_events": [],
+            "soundboard_sounds": [],
+            "large": False,
+            "joined_at": shapes.timestamp(),
+            "channels": [one for one in visible if one["type"] not in _THREADS],
+            "threads": [one for one in visible if one["type"] in _THREADS and not one["thread_metadata"]["archived"]],
+        }
 
     def _of(self, guild_id: str) -> list[Json]:
         return [
@@ -811,8 +848,8 @@ class FakeDiscord:
 
     def _button(self, channel_id: str, label: str) -> tuple[Json, Json]:
         for message in reversed(self.messages(channel_id)):
-            for button in _buttons(message):
-                if _label(button) == label:
+            for button in buttons_of(message):
+                if label_of(button) == label:
                     return json.loads(json.dumps(message)), button
         raise AssertionError(f"there is no button {label!r} in {channel_id}")
 
@@ -888,9 +925,11 @@ def _numbered(rows: Sequence[Json]) -> list[Json]:
     return found
 
 
-def _buttons(message: Json) -> list[Json]:
+def buttons_of(message: Json) -> list[Json]:
+    """The buttons of a message, row by row."""
     return [button for row in message["components"] for button in row["components"]]
 
 
-def _label(button: Json) -> str:
+def label_of(button: Json) -> str:
+    """What a button says."""
     return str(button.get("label") or button["emoji"]["name"])

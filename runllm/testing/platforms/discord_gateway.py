@@ -100,6 +100,11 @@ class Gateway:
         self.sessions: dict[str, Session] = {}
         self._connected = asyncio.Event()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a bot has a session and a connection."""
+        return self._connected.is_set()
+
     async def until_connected(self, seconds: float = 20) -> None:
         """Waits until a bot has a session and a connection."""
         async with asyncio.timeout(seconds):

@@ -19,6 +19,7 @@ import hmac
 import itertools
 import json
 import secrets
+import socket
 import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
@@ -118,6 +119,8 @@ class Channel:
     members: set[str] = field(default_factory=set)
     is_archived: bool = False
     messages: list[Json] = field(default_factory=list)
+    team_id: str = "T1"
+    name: str = ""
 
 
 class FakeSlack:
@@ -130,7 +133,12 @@ class FakeSlack:
     bot_user_id = "UBOT"
     bot_id = "BBOT"
 
-    def __init__(self) -> None:
+    def __init__(self, at: socket.socket | None = None) -> None:
+        """
+        Args:
+            at: Where it listens, bound already; a free port of its own where it is None.
+        """
+        self._at = at
         self.url = ""
         self.judged_url = ""
         """Where adapters are to call it: through the judge of the specification, in tests that have one."""
@@ -189,7 +197,8 @@ class FakeSlack:
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0) if self._at is None else web.SockSite(self._runner, self._at)
+        await site.start()
         self.url = self.judged_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         return self
@@ -198,8 +207,8 @@ class FakeSlack:
         for job in list(self._jobs):
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
-        for socket in list(self._sockets):
-            await socket.close()
+        for connection in list(self._sockets):
+            await connection.close()
         assert self._http is not None
         assert self._runner is not None
         await self._http.close()
@@ -217,6 +226,19 @@ class FakeSlack:
     def next(self, method: str, times: int = 1, **trouble: Any) -> None:
         """Has the next `times` calls of a method fail, as a `Trouble` says."""
         self._troubles[method].extend(Trouble(**trouble) for _ in range(times))
+
+    def workspace(self, team_id: str, name: str = "Acme") -> str:
+        """A further workspace where the app is installed; returns its token."""
+        token = f"xoxb-{team_id}"
+        self.teams[team_id] = name
+        self.grants.setdefault(token, Grant(team_id, ALL_SCOPES.split(",")))
+        return token
+
+    def channel(self, team_id: str, id: str, name: str = "") -> Channel:
+        """A channel of a workspace, with the app in it; made on first sight."""
+        if id not in self.channels:
+            self.channels[id] = Channel(id, members={self.bot_user_id}, name=name, team_id=team_id)
+        return self.channels[id]
 
     # What people do
 
@@ -251,14 +273,14 @@ class FakeSlack:
         said = self._message(channel, ts)
         before = dict(said)
         said |= {"text": text, "edited": {"user": said.get("user", ""), "ts": self._ts()}}
-        await self._tell(self._changed(channel, said, before))
+        await self._tell(self._changed(channel, said, before), self.channels[channel].team_id)
 
     async def unfurl(self, channel: str, ts: str) -> None:
         """Slack shows what is behind a link: an event like an edit, with the same text."""
         said = self._message(channel, ts)
         before = dict(said)
         said["attachments"] = [{"title": "A page", "fallback": "A page"}]
-        await self._tell(self._changed(channel, said, before))
+        await self._tell(self._changed(channel, said, before), self.channels[channel].team_id)
 
     async def delete(self, channel: str, ts: str) -> None:
         """Somebody deletes what they wrote."""
@@ -284,14 +306,13 @@ class FakeSlack:
                 "previous_message": self._shown(before),
                 "ts": self._ts(),
             }
-        await self._tell({**event, **self._place(channel)})
+        await self._tell({**event, **self._place(channel)}, self.channels[channel].team_id)
 
     async def react(self, channel: str, ts: str, user: str, emoji: str) -> None:
         """Somebody puts an emoji on a message."""
         item = {"type": "message", "channel": channel, "ts": ts}
-        await self._tell(
-            {"type": "reaction_added", "user": user, "reaction": emoji, "item": item, "event_ts": self._ts()}
-        )
+        event = {"type": "reaction_added", "user": user, "reaction": emoji, "item": item, "event_ts": self._ts()}
+        await self._tell(event, self.channels[channel].team_id)
 
     async def click(self, channel: str, ts: str, user: str, label: str, *, repeats: int = 1) -> list[int]:
         """Somebody clicks the button with that text; returns what the app answered."""
@@ -311,11 +332,12 @@ class FakeSlack:
         }
         if message.get("thread_ts"):
             container["thread_ts"] = message["thread_ts"]
+        team_id = self.channels[channel].team_id
         payload: Json = {
             "type": "block_actions",
             "api_app_id": "A1",
-            "user": {"id": user, "username": self.users[user], "team_id": "T1"},
-            "team": {"id": "T1", "domain": "acme"},
+            "user": {"id": user, "username": self.users[user], "team_id": team_id},
+            "team": {"id": team_id, "domain": self.teams[team_id].lower()},
             "enterprise": None,
             "is_enterprise_install": False,
             "container": container,
@@ -375,9 +397,9 @@ class FakeSlack:
     async def hang_up(self) -> None:
         """Slack ends the connection of Socket Mode, as it does every few hours."""
         self._is_connected.clear()
-        for socket in list(self._sockets):
-            await socket.send_json({"type": "disconnect", "reason": "refresh_requested"})
-            await socket.close()
+        for connection in list(self._sockets):
+            await connection.send_json({"type": "disconnect", "reason": "refresh_requested"})
+            await connection.close()
 
     # Deliveries
 
@@ -427,14 +449,15 @@ class FakeSlack:
 
     async def _tell_of(self, channel: str, said: Json) -> None:
         """A message is an event of its own, and a mention a second one."""
-        await self._tell({**said, **self._place(channel), "event_ts": said["ts"]})
+        team_id = self.channels[channel].team_id
+        await self._tell({**said, **self._place(channel), "event_ts": said["ts"]}, team_id)
         is_direct = self.channels[channel].kind == "im"
         if f"<@{self.bot_user_id}>" in str(said.get("text")) and not is_direct and not said.get("bot_id"):
             mention = {**said, "type": "app_mention", "channel": channel, "event_ts": said["ts"]}
             mention.pop("subtype", None)
-            await self._tell(mention)
+            await self._tell(mention, team_id)
 
-    async def _tell(self, event: Json, team_id: str = "T1") -> None:
+    async def _tell(self, event: Json, team_id: str) -> None:
         if not self.tells_app or not (self._target or self._sockets):
             return
         if self.held is not None:
@@ -587,7 +610,7 @@ class FakeSlack:
         return {"user": {"id": user, "team_id": grant.team_id, "name": self.users[user].lower(), "profile": profile}}
 
     async def _chat_postMessage(self, arguments: Json, grant: Grant) -> Json:
-        channel = self._writable(arguments)
+        channel = self._writable(arguments, grant)
         self._check_message(arguments, grant)
         thread = arguments.get("thread_ts")
         if thread and not any(one["ts"] == thread for one in channel.messages):
@@ -600,7 +623,7 @@ class FakeSlack:
         return {"channel": channel.id, "ts": said["ts"], "message": self._shown(said)}
 
     async def _chat_postEphemeral(self, arguments: Json, grant: Grant) -> Json:
-        channel = self._writable(arguments)
+        channel = self._writable(arguments, grant)
         self._check_message(arguments, grant)
         if arguments.get("user") not in channel.members:
             raise Refused("user_not_in_channel")
@@ -611,7 +634,7 @@ class FakeSlack:
         return {"message_ts": said["ts"]}
 
     async def _chat_update(self, arguments: Json, grant: Grant) -> Json:
-        channel = self._writable(arguments)
+        channel = self._writable(arguments, grant)
         said = self._own(channel, arguments, "cant_update_message")
         self._check_message(arguments, grant)
         before = dict(said)
@@ -620,22 +643,22 @@ class FakeSlack:
         for name in ("blocks", "metadata"):
             if name in arguments:
                 said[name] = _parsed(arguments[name])
-        await self._tell(self._changed(channel.id, said, before))
+        await self._tell(self._changed(channel.id, said, before), channel.team_id)
         return {"channel": channel.id, "ts": said["ts"], "text": said["text"], "message": self._shown(said)}
 
     async def _chat_delete(self, arguments: Json, grant: Grant) -> Json:
-        channel = self._writable(arguments)
+        channel = self._writable(arguments, grant)
         said = self._own(channel, arguments, "cant_delete_message")
         channel.messages.remove(said)
         return {"channel": channel.id, "ts": said["ts"]}
 
     async def _conversations_history(self, arguments: Json, grant: Grant) -> Json:
-        channel = self._readable(arguments)
+        channel = self._readable(arguments, grant)
         top = [one for one in channel.messages if one.get("thread_ts") in (None, one["ts"])]
         return self._page(list(reversed(top)), arguments)
 
     async def _conversations_replies(self, arguments: Json, grant: Grant) -> Json:
-        channel = self._readable(arguments)
+        channel = self._readable(arguments, grant)
         ts = str(arguments.get("ts"))
         named = next((one for one in channel.messages if one["ts"] == ts), None)
         if named is None:
@@ -695,7 +718,7 @@ class FakeSlack:
             self.files[one["id"]]["title"] = one.get("title", "")
         found = [self.files[one["id"]] for one in wanted]
         if arguments.get("channel_id"):
-            channel = self._writable({"channel": arguments["channel_id"]})
+            channel = self._writable({"channel": arguments["channel_id"]}, grant)
             said = {**self._by_app({"text": ""}), "subtype": "file_share", "files": found, "user": self.bot_user_id}
             if arguments.get("thread_ts"):
                 said["thread_ts"] = arguments["thread_ts"]
@@ -839,16 +862,16 @@ class FakeSlack:
                     return element, block.get("block_id", "")
         raise AssertionError(f"there is no button {label!r}, only {self.buttons(message)}")
 
-    def _readable(self, arguments: Json) -> Channel:
+    def _readable(self, arguments: Json, grant: Grant) -> Channel:
         channel = self.channels.get(str(arguments.get("channel")))
-        if channel is None:
+        if channel is None or channel.team_id != grant.team_id:
             raise Refused("channel_not_found")
         if self.bot_user_id not in channel.members:
             raise Refused("not_in_channel")
         return channel
 
-    def _writable(self, arguments: Json) -> Channel:
-        channel = self._readable(arguments)
+    def _writable(self, arguments: Json, grant: Grant) -> Channel:
+        channel = self._readable(arguments, grant)
         if channel.is_archived:
             raise Refused("is_archived")
         return channel

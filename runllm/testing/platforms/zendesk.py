@@ -17,6 +17,7 @@ import hashlib
 import hmac
 import json
 import re
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -482,8 +483,8 @@ class ZendeskStandIn:
         self._http: aiohttp.ClientSession | None = None
 
     @classmethod
-    async def start(cls) -> Self:
-        """Starts one on a free port of the loopback address."""
+    async def start(cls, at: socket.socket | None = None) -> Self:
+        """Starts one on a free port of the loopback address, or on `at`, which is bound already."""
         fake = cls()
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/{path:api/.*}", fake._serve)  # for its only account
@@ -491,7 +492,8 @@ class ZendeskStandIn:
         app.router.add_route("*", "/{subdomain}/{path:.*}", fake._serve)
         fake._runner = web.AppRunner(app, access_log=None)
         await fake._runner.setup()
-        await web.TCPSite(fake._runner, "127.0.0.1", 0).start()
+        site = web.TCPSite(fake._runner, "127.0.0.1", 0) if at is None else web.SockSite(fake._runner, at)
+        await site.start()
         fake.port = fake._runner.addresses[0][1]
         fake._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=12))
         return fake

@@ -12,16 +12,11 @@ from pathlib import Path
 import aiohttp
 
 from runllm.bridge.listeners import WidgetListener
+from runllm.testing.engine import free_port
 from store.engine import Store
 from tests.unit.gateways.conftest import make_current
 
 PATIENCE = 20
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

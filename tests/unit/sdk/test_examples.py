@@ -1,19 +1,12 @@
 """The examples in docstrings run: against a rehearsal, or where they publish, with publishing switched off."""
 
-import importlib
 import inspect
-import pkgutil
-import re
-import textwrap
-from collections.abc import Iterator
 from datetime import timedelta
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 import runllm
-import runllm.testing
 from runllm import (
     AdminConsole,
     Agent,
@@ -30,37 +23,7 @@ from runllm import (
     tool,
 )
 from runllm.testing import Rehearsal
-
-_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
-_BUTTONS = [{"type": "buttons", "buttons": [{"id": "ok", "text": "OK"}]}]
-
-
-def modules() -> Iterator[ModuleType]:
-    """All public modules of the SDK: what is in it for customers, and not its command line."""
-    yield runllm
-    for found in pkgutil.walk_packages(runllm.__path__, "runllm."):
-        if found.name.split(".")[1] != "cli":
-            yield importlib.import_module(found.name)
-
-
-def documented() -> Iterator[tuple[str, str]]:
-    """Name and docstring of each module, and of all that it defines."""
-    for module in modules():
-        yield module.__name__, module.__doc__ or ""
-        for name, value in vars(module).items():
-            if getattr(value, "__module__", None) != module.__name__ or name.startswith("_"):
-                continue
-            yield f"{module.__name__}.{name}", inspect.getdoc(value) or ""
-            for member, inner in vars(value).items() if inspect.isclass(value) else ():
-                if not member.startswith("_"):
-                    yield f"{module.__name__}.{name}.{member}", inspect.getdoc(inner) or ""
-
-
-EXAMPLES = {
-    f"{name} {number}": textwrap.dedent(block)
-    for name, text in documented()
-    for number, block in enumerate(_BLOCK.findall(text), 1)
-}
+from tests.unit.sdk.examples import EXAMPLES
 
 
 def find_customer(session_id: int) -> str:

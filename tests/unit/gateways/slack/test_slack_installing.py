@@ -149,11 +149,25 @@ async def test_a_check_says_what_is_missing(place: Place, slack: FakeSlack, slac
     found = await check(slack, slack_settings, place.url)
     assert (found.external_id, found.name) == ("T1", "Acme")
     said = [(finding.verdict, finding.text) for finding in found.findings]
-    assert [verdict for verdict, _ in said] == ["good", "bad", "note", "bad", "good"]
+    assert [verdict for verdict, _ in said] == ["good", "bad", "note", "good"]
     assert "reactions:read" in said[1][1]
     assert "chat:write.customize" in said[2][1]
-    assert "cannot reach" in said[3][1]  # 127.0.0.1, from the internet
-    assert "answers as Slack wants it" in said[4][1]
+    assert "answers as Slack wants it" in said[3][1]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:8080", "cannot reach http://127.0.0.1:8080/slack/events from the internet"),
+        ("http://desk.internal", "cannot reach"),
+        ("http://support.example", "is not encrypted"),
+        ("https://support.example", ""),
+    ],
+)
+def test_slack_reaches_public_encrypted_addresses_only(url: str, said: str, slack_settings: SlackSettings) -> None:
+    findings = setup.reachable(PlatformSettings(public_url=url))
+    assert [said in finding.text for finding in findings] == ([True] if said else [])
+    assert setup.reachable(PlatformSettings(public_url=url, slack=slack_settings)) == []  # one on this machine
 
 
 async def test_a_check_finds_another_secret_and_another_server(

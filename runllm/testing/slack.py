@@ -1,0 +1,367 @@
+"""Slack in tests with the real engine: people write and click there, and what the engine posted is read as text."""
+
+import json
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from runllm.testing.platforms.slack import Channel, FakeSlack, Json
+from runllm.testing.serving import PATIENCE, Serving
+
+T = TypeVar("T")
+
+TEAM_ID = "T0123456789"
+"""The workspace that tests talk in where they name none."""
+
+
+class Slack:
+    """A Slack workspace where the engine's app is installed, and the people there.
+
+    `RunningEngine.slack` makes it. It shows what happens from then on: earlier tests' threads are not counted.
+
+    Args:
+        serving: Where the platform is served.
+        team_id: The workspace, as the workflow's `SlackListener` names it.
+        deliver_to: Where the platform sends its events.
+
+    Attributes:
+        team_id: The workspace.
+        mention: What a message says to call the bot.
+
+    Example:
+        ```python
+        from runllm.testing import RunningEngine
+
+
+        def test_it_answers_in_the_thread(runllm_engine: RunningEngine) -> None:
+            runllm_engine.publish("support.py")
+            slack = runllm_engine.slack()
+            thread = slack.says("#support", f"{slack.mention} How do I change my password?", by="Ada")
+            assert "Settings" in thread.read(1)[0]
+        ```
+    """
+
+    def __init__(self, serving: Serving, team_id: str = TEAM_ID, deliver_to: str = "") -> None:
+        self.team_id = team_id
+        self._serving = serving
+        self._platform = serving.stand_in("slack", self._opened)
+        self.mention = f"<@{self._platform.bot_user_id}>"
+        self.token = self._do(lambda: self._platform.workspace(team_id))
+        self._before = {one["ts"] for where in self._platform.channels.values() for one in where.messages}
+        self._whispered, self._delivered = len(self._platform.ephemerals), len(self._platform.deliveries)
+        if deliver_to:
+            self._platform.deliver_to(deliver_to)
+
+    @property
+    def title(self) -> str:
+        """What it is called below a failure."""
+        return f"Slack, workspace {self.team_id}"
+
+    def channel(self, name: str, id: str = "") -> str:
+        """A channel of the workspace with the bot in it, made on first sight.
+
+        Args:
+            name: Its name, like `#support`, or its id.
+            id: The id that a new one gets, where the workflow names the channel by it.
+
+        Returns:
+            Its id.
+
+        Example:
+            ```python
+            team = slack.channel("#team", id="C0123456789")
+            ```
+        """
+        return self._do(lambda: self._channel(name, id).id)
+
+    def user(self, name: str, id: str = "") -> str:
+        """Somebody who is in the workspace, made on first sight.
+
+        Args:
+            name: The name that Slack shows.
+            id: The id that a new one gets, where the workflow names people by it, as in `allowed_users`.
+
+        Returns:
+            The id.
+
+        Example:
+            ```python
+            grace = slack.user("Grace", id="U0123456789")
+            ```
+        """
+        return self._do(lambda: self._user(name, id))
+
+    def says(self, channel: str, text: str, *, by: str = "Ada") -> "ThreadInSlack":
+        """Somebody writes in a channel.
+
+        Args:
+            channel: Name or id of the channel.
+            text: What they write; with `mention` in it, it calls the bot.
+            by: Who writes.
+
+        Returns:
+            The thread that answers to it will hang on.
+
+        Example:
+            ```python
+            thread = slack.says("#support", "How do I export?", by="Ada")
+            ```
+        """
+        where = self.channel(channel)
+        who = self._do(lambda: self._member(by, where))
+        return ThreadInSlack(self, where, self._finish(self._platform.say(where, who, text)))
+
+    def thread(self, channel: str, number: int = 1, seconds: float = PATIENCE) -> "ThreadInSlack":
+        """A thread that the engine began in a channel, like that of `agent.create_or_get_slack_thread`.
+
+        Args:
+            channel: Name or id of the channel.
+            number: Which one, the first being 1.
+            seconds: How long to wait for it.
+
+        Raises:
+            AssertionError: There is none after so many seconds.
+
+        Example:
+            ```python
+            at_the_team = slack.thread("#team")
+            ```
+        """
+        __tracebackhide__ = True
+        where = self.channel(channel)
+
+        def begun() -> str | None:
+            own = [str(one["ts"]) for one in self._new(where) if _is_first(one) and one.get("bot_id")]
+            return own[number - 1] if len(own) >= number else None
+
+        return ThreadInSlack(
+            self, where, self._until(begun, seconds, f"the engine began no thread {number} in {channel}")
+        )
+
+    def transcript(self) -> str:
+        """What was said in the workspace, a line each."""
+        return "\n".join(self._do(lambda: list(self._lines())))
+
+    # What threads use
+
+    def _do(self, work: Callable[[], T]) -> T:
+        return self._serving.do(self, work)
+
+    def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._serving.finish(self, work)
+
+    def _until(self, look: Callable[[], T | None], seconds: float, missing: str) -> T:
+        __tracebackhide__ = True
+        return self._serving.until(self, look, seconds, lambda: missing)
+
+    def _opened(self, at: socket.socket) -> FakeSlack:
+        fake = FakeSlack(at)
+        fake.signing_secret = self._serving.signing_secret
+        return fake
+
+    def _channel(self, name: str, id: str = "") -> Channel:
+        shown = name.removeprefix("#")
+        for one in self._platform.channels.values():
+            if one.team_id == self.team_id and (one.id in (name, id) or one.name == shown):
+                return one
+        new = id or (f"C{len(self._platform.channels):010}" if name.startswith("#") else name)
+        return self._platform.channel(self.team_id, new, shown)
+
+    def _user(self, name: str, id: str = "") -> str:
+        users = self._platform.users
+        for known, shown in users.items():
+            if name in (known, shown) or known == id:
+                return known
+        new = id or f"U{len(users):010}"
+        users[new] = name
+        return new
+
+    def _member(self, name: str, channel: str) -> str:
+        user = self._user(name)
+        self._platform.channels[channel].members.add(user)
+        return user
+
+    def _new(self, channel: str) -> list[Json]:
+        return [one for one in self._platform.channels[channel].messages if one["ts"] not in self._before]
+
+    def _lines(self) -> Iterator[str]:
+        for where in self._platform.channels.values():
+            new = self._new(where.id) if where.team_id == self.team_id else []
+            if new:
+                yield f"#{where.name}"
+            for first in new:
+                if _is_first(first):
+                    yield self._line(first)
+                    yield from (f"  {self._line(one)}" for one in new if one.get("thread_ts") == first["ts"])
+                    yield from (f"  {one}" for one in self._whispers(first["ts"]))
+        failed = [status for _, status in self._platform.deliveries[self._delivered :] if not 200 <= status < 300]
+        if failed:
+            yield f"({len(failed)} times the engine did not take what it was told: {failed})"
+
+    def _line(self, one: Json) -> str:
+        people = self._platform.users
+        author = one.get("username") or people.get(str(one.get("user")), "") or "somebody"
+        words = _text(self._platform, one).replace("\n", "\n    ")
+        return " ".join([f"{author}: {words}", *(f"[{label}]" for label in self._platform.buttons(one))])
+
+    def _whispers(self, thread: str) -> Iterator[str]:
+        for one in self._platform.ephemerals[self._whispered :]:
+            if one.get("thread_ts") == thread:
+                yield f"to {self._platform.users[one['to']]} alone: {_text(self._platform, one)}"
+
+
+@dataclass(frozen=True)
+class ThreadInSlack:
+    """A thread in a channel of Slack.
+
+    Attributes:
+        slack: The workspace.
+        channel: The channel's id.
+        ts: The timestamp of its first message, which names it.
+
+    Example:
+        ```python
+        from runllm.testing import RunningEngine
+
+
+        def test_a_click_decides(runllm_engine: RunningEngine) -> None:
+            runllm_engine.publish("support.py")
+            thread = runllm_engine.slack().says("#support", "Can I pay with seashells?")
+            thread.read(2)
+            assert thread.click("person", by="Ada") is None
+            assert "on the way" in thread.read(3)[2]
+        ```
+    """
+
+    slack: Slack
+    channel: str
+    ts: str
+
+    def says(self, text: str, *, by: str = "Ada") -> None:
+        """Somebody replies in the thread.
+
+        Args:
+            text: What they write.
+            by: Who writes.
+
+        Example:
+            ```python
+            thread.says("With an invoice, please.", by="Ada")
+            ```
+        """
+        who = self.slack._do(lambda: self.slack._member(by, self.channel))
+        self.slack._finish(self.slack._platform.say(self.channel, who, text, self.ts))
+
+    def react(self, emoji: str, *, by: str = "Ada") -> None:
+        """Somebody puts an emoji on the first message.
+
+        Args:
+            emoji: Its name, like `eyes`.
+            by: Who does.
+
+        Example:
+            ```python
+            thread.react("ticket", by="Grace")
+            ```
+        """
+        who = self.slack._do(lambda: self.slack._member(by, self.channel))
+        self.slack._finish(self.slack._platform.react(self.channel, self.ts, who, emoji.strip(":")))
+
+    def read(self, count: int, seconds: float = PATIENCE) -> list[str]:
+        """What the engine has posted in the thread, in order, once there are `count` messages.
+
+        Args:
+            count: How many to wait for.
+            seconds: How long to wait.
+
+        Returns:
+            All that the engine posted there, as text without the buttons: more than `count` where there is more.
+
+        Raises:
+            AssertionError: There are fewer after so many seconds.
+
+        Example:
+            ```python
+            assert "Settings" in thread.read(1)[0]
+            ```
+        """
+        __tracebackhide__ = True
+        platform = self.slack._platform
+        return self.slack._serving.read(
+            self.slack,
+            lambda: [_text(platform, one) for one in platform.by_app(self.channel, self.ts)],
+            count,
+            seconds,
+        )
+
+    def buttons(self) -> list[str]:
+        """What the buttons say that can be clicked in the thread now, those of the newest message last.
+
+        Example:
+            ```python
+            assert thread.buttons() == ["Resolved", "I need a person"]
+            ```
+        """
+        platform = self.slack._platform
+        return self.slack._do(
+            lambda: [label for one in platform.by_app(self.channel, self.ts) for label in platform.buttons(one)]
+        )
+
+    def click(self, button: str, *, by: str = "Ada", seconds: float = PATIENCE) -> str | None:
+        """Somebody clicks a button, once it is there, and sees what comes of it.
+
+        Args:
+            button: What it says, or the id that the handler gave it.
+            by: Who clicks.
+            seconds: How long to wait for the button, and again for what comes of the click.
+
+        Returns:
+            What only they are told, as where the choice is not theirs; None where the message changes for everybody.
+
+        Raises:
+            AssertionError: There is no such button, or nothing comes of the click.
+
+        Example:
+            ```python
+            assert thread.click("person", by="Grace") is None
+            ```
+        """
+        __tracebackhide__ = True
+        slack, platform = self.slack, self.slack._platform
+        who = slack._do(lambda: slack._member(by, self.channel))
+        message, label = slack._until(lambda: self._with(button), seconds, f"no button {button!r} came")
+        whispered, before = slack._do(lambda: (len(platform.ephemerals), _state(message)))
+        [status] = slack._finish(platform.click(self.channel, message["ts"], who, label))
+        if status != 200:
+            raise AssertionError(f"the engine answered the click on {button!r} with {status} and not with 200")
+
+        def came() -> tuple[str | None] | None:
+            told = [_text(platform, one) for one in platform.ephemerals[whispered:] if one["to"] == who]
+            return (told[0],) if told else (None,) if _state(message) != before else None
+
+        return slack._until(came, seconds, f"nothing came of the click on {button!r}")[0]
+
+    def _with(self, button: str) -> tuple[Json, str] | None:
+        """The newest message of the thread with a button, and what the button says."""
+        for message in reversed(self.slack._platform.by_app(self.channel, self.ts)):
+            for block in message.get("blocks", ()):
+                for one in block.get("elements", ()):
+                    id = str(one.get("value", "")).partition(":")[2]
+                    if one.get("type") == "button" and button in (id, one["text"]["text"]):
+                        return message, one["text"]["text"]
+        return None
+
+
+def _text(platform: FakeSlack, message: Json) -> str:
+    """What a message says, without the buttons."""
+    return platform.words(message).strip()
+
+
+def _is_first(message: Json) -> bool:
+    return message.get("thread_ts") in (None, message["ts"])
+
+
+def _state(message: Json) -> str:
+    """What a message looks like: a click that decides something changes it."""
+    return json.dumps([message.get("text"), message.get("blocks")])
