@@ -1,4 +1,4 @@
-"""What authors test with the fixture `runllm_engine` on Slack, Zendesk and Discord: their workflows, and nothing else."""
+"""Workflows as authors test them on Slack, Zendesk and Discord: with the fixture `runllm_engine` and nothing else."""
 
 from pathlib import Path
 
@@ -21,7 +21,8 @@ CHOICE = [{"type": "buttons", "buttons": [{"id": "yes", "text": "Yes"}, {"id": "
 def answer(agent: Agent, event: Event) -> None:
     thread = event.conversation.surface
     assert isinstance(thread, DiscordThread)
-    agent.send_to_discord_thread("May I?", thread, blocks=CHOICE, block_until_button_clicked=True, allowed_users=["GRACE"])
+    grace = {"block_until_button_clicked": True, "allowed_users": ["GRACE"]}
+    agent.send_to_discord_thread("May I?", thread, blocks=CHOICE, **grace)
     agent.send_to_discord_thread("Thank you.", thread)
     team = agent.create_or_get_discord_thread(event.conversation, GUILD, TEAM)
     agent.listen(on=[thread, team], handler=both)

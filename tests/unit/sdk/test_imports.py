@@ -34,6 +34,10 @@ def test_the_sdk_loads_no_server_library_and_no_http_client(module: str) -> None
     assert "httpx" not in loaded, "publishing loads it, handlers do not need it"
 
 
+def test_a_running_engine_loads_no_server_library_before_a_test_talks_through_a_platform() -> None:
+    assert _loaded_by("runllm.testing.engine") & SERVER_LIBRARIES == set()
+
+
 def test_all_names_are_sorted_and_there() -> None:
     classes = [name for name in runllm.__all__ if name[0].isupper()]
     assert classes == sorted(classes)
