@@ -30,6 +30,7 @@ class Discord:
     Attributes:
         guild_id: The server.
         mention: What a message says to call the bot.
+        token: What the engine's bot logs in with.
 
     Example:
         ```python
@@ -62,7 +63,7 @@ class Discord:
 
         Args:
             name: Its name, like `#help`, or its id.
-            id: The id that a new one gets, where the workflow names the channel by it.
+            id: Its id, where the workflow names the channel by it.
             forum: A new one is a forum.
 
         Returns:
@@ -75,15 +76,22 @@ class Discord:
         """
         return self._finish(self._channel(name, id, FORUM if forum else TEXT))
 
-    def user(self, name: str) -> str:
-        """The id of somebody who is in the server, for `allowed_users`; they are made on first sight.
+    def user(self, name: str, id: str = "") -> str:
+        """Somebody who is in the server, made on first sight.
+
+        Args:
+            name: The name that Discord shows.
+            id: Their id, where the workflow names them by it, as in `allowed_users`.
+
+        Returns:
+            The id.
 
         Example:
             ```python
-            grace = discord.user("Grace")
+            grace = discord.user("Grace", id="345678901234567890")
             ```
         """
-        return self._do(lambda: self._user(name))
+        return self._do(lambda: self._user(name, id))
 
     def says(self, channel: str, text: str, *, by: str = "Ada") -> "ThreadInDiscord":
         """Somebody writes in a channel.
@@ -185,15 +193,17 @@ class Discord:
 
     async def _channel(self, name: str, id: str, kind: int) -> str:
         shown = name.removeprefix("#")
-        for one in self._platform.channels(self.guild_id):
-            if one["id"] in (name, id) or one["name"] == shown:
+        for one in reversed(self._platform.channels(self.guild_id)):  # the newest, see the one of Slack
+            if one["id"] == id or (not id and (one["id"] == name or one["name"] == shown)):
                 return str(one["id"])
         new = id or (name if name.isdecimal() else "")
         return await self._platform.new_channel(self.guild_id, shown, kind, new)
 
-    def _user(self, name: str) -> str:
-        known = (id for id, shown in self._platform.people().items() if name in (id, shown))
-        return next(known, "") or self._platform.user(name)
+    def _user(self, name: str, id: str) -> str:
+        for known, shown in reversed(self._platform.people().items()):
+            if known == id or (not id and name in (known, shown)):
+                return known
+        return self._platform.user(name, id=id)
 
     def _threads(self, channel: str) -> list[Json]:
         return [one for one in self._platform.threads() if one["parent_id"] == channel]

@@ -28,6 +28,7 @@ class Slack:
     Attributes:
         team_id: The workspace.
         mention: What a message says to call the bot.
+        token: What opens the workspace for the engine.
 
     Example:
         ```python
@@ -63,7 +64,7 @@ class Slack:
 
         Args:
             name: Its name, like `#support`, or its id.
-            id: The id that a new one gets, where the workflow names the channel by it.
+            id: Its id, where the workflow names the channel by it.
 
         Returns:
             Its id.
@@ -80,7 +81,7 @@ class Slack:
 
         Args:
             name: The name that Slack shows.
-            id: The id that a new one gets, where the workflow names people by it, as in `allowed_users`.
+            id: Their id, where the workflow names them by it, as in `allowed_users`.
 
         Returns:
             The id.
@@ -161,17 +162,18 @@ class Slack:
         return fake
 
     def _channel(self, name: str, id: str = "") -> Channel:
-        shown = name.removeprefix("#")
-        for one in self._platform.channels.values():
-            if one.team_id == self.team_id and (one.id in (name, id) or one.name == shown):
+        shown, every = name.removeprefix("#"), self._platform.channels.values()
+        own = [one for one in every if one.team_id == self.team_id]
+        for one in reversed(own):  # the newest: another test may have made one of that name without the id
+            if one.id == id or (not id and (one.id == name or one.name == shown)):
                 return one
         new = id or (f"C{len(self._platform.channels):010}" if name.startswith("#") else name)
         return self._platform.channel(self.team_id, new, shown)
 
     def _user(self, name: str, id: str = "") -> str:
         users = self._platform.users
-        for known, shown in users.items():
-            if name in (known, shown) or known == id:
+        for known, shown in reversed(users.items()):
+            if known == id or (not id and name in (known, shown)):
                 return known
         new = id or f"U{len(users):010}"
         users[new] = name

@@ -28,6 +28,7 @@ class Zendesk:
 
     Attributes:
         subdomain: The account.
+        email, api_token: What opens it for the engine.
 
     Example:
         ```python

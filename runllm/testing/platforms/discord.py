@@ -161,9 +161,9 @@ class FakeDiscord:
         self._messages[channel_id] = {}
         return channel_id
 
-    def user(self, name: str, *, is_bot: bool = False) -> str:
+    def user(self, name: str, *, is_bot: bool = False, id: str = "") -> str:
         """Somebody who is in all servers."""
-        user_id = snowflake()
+        user_id = id or snowflake()
         self._users[user_id] = shapes.user(user_id, name, is_bot=is_bot)
         return user_id
 

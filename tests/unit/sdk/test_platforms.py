@@ -256,6 +256,20 @@ def test_threads_that_the_engine_began_are_counted_from_now(serving: Serving, en
     assert now.transcript().splitlines() == ["#team", "Ada: Good morning", "Support: A customer asks"]
 
 
+def test_an_id_that_a_workflow_names_holds_though_another_test_made_its_own(serving: Serving) -> None:
+    slack, discord = Slack(serving), Discord(serving)
+    made = [slack.channel("#team"), slack.user("Grace"), discord.channel("#team"), discord.user("Grace")]
+    named = [
+        slack.channel("#team", id="C0123456789"),
+        slack.user("Grace", id="U0123456789"),
+        discord.channel("#team", id="234567890123456789"),
+        discord.user("Grace", id="345678901234567890"),
+    ]
+    assert named == ["C0123456789", "U0123456789", "234567890123456789", "345678901234567890"]
+    assert [slack.channel("#team"), slack.user("Grace"), discord.channel("#team"), discord.user("Grace")] == named
+    assert [slack.channel(made[0]), slack.user(made[1]), discord.channel(made[2]), discord.user(made[3])] == made
+
+
 # Zendesk
 
 
