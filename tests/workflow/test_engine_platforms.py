@@ -73,7 +73,7 @@ def test_a_choice_on_discord_is_grace_s_and_her_team_hears_of_it(runllm_engine: 
     runllm_engine.publish(file)
     thread = discord.says("#help", f"{discord.mention} please approve", by="Ada")
     assert thread.read(1) == ["May I?"]
-    assert thread.click("yes", by="Ada") == "This is not yours to decide."
+    assert "not yours" in (thread.click("yes", by="Ada") or "")
     assert thread.click("yes", by="Grace") is None
     assert thread.buttons() == []
     asked, thanked = thread.read(2)

@@ -140,9 +140,7 @@ class FakeDiscord:
 
     # Furnishing
 
-    def guild(
-        self, name: str = "Acme", permissions: int = shapes.ALL, emoji: Sequence[str] = (), id: str = ""
-    ) -> str:
+    def guild(self, name: str = "Acme", permissions: int = shapes.ALL, emoji: Sequence[str] = (), id: str = "") -> str:
         """A server with the bot in it, and with emoji of its own."""
         guild_id, role_id = id or snowflake(), snowflake()
         self._guilds[guild_id] = shapes.guild(

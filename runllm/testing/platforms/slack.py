@@ -167,8 +167,8 @@ class FakeSlack:
         """How long each delivery took to be answered, in seconds."""
         self.page_limit = 200
         self.repeats = 1
-        self.held: list[Json] | None = None
-        """Events that are held back, once this is a list: see `release`."""
+        self.held: list[tuple[Json, str]] | None = None
+        """Events that are held back, each with its workspace, once this is a list: see `release`."""
         """How often each event is delivered, each time with another event id."""
         self.tells_app = True
         """Whether the app is told of what happens at all."""
@@ -381,7 +381,7 @@ class FakeSlack:
         """Delivers the events that were held back, one after the other, in that order; some twice, some never."""
         held, self.held = self.held or [], None
         for number in order:
-            await self._tell(held[number])
+            await self._tell(*held[number])
             await self.delivered()
 
     async def delivered(self) -> None:
@@ -461,7 +461,7 @@ class FakeSlack:
         if not self.tells_app or not (self._target or self._sockets):
             return
         if self.held is not None:
-            self.held.append(event)
+            self.held.append((event, team_id))
             return
         for _ in range(self.repeats):
             job = asyncio.create_task(self._deliver_until_taken(self.envelope(event, team_id)))
