@@ -3,6 +3,7 @@
 POST   …/messages   {id, text, context?}             the id is the client's: sent again, it is the same message
 POST   …/clicks     {wait_id, button_id}             the first click wins; every click gets a sentence
 POST   …/feedback   {chat_id, helpful, comment?}     may be changed
+GET    …/files/{chat_id}/{number}                    a file of a message that is shown here
 GET    …/stream                                      events `message`, `delta`, `stage`, `ready`; resumable
 """
 
@@ -110,6 +111,11 @@ def conversation_routes(prefix: str, seat_of: SeatOf) -> list[web.RouteDef]:
         seat = await seat_of(request)
         return await _take_feedback(services(request), seat, checked(NewFeedback, await read_json(request, BODY_LIMIT)))
 
+    async def get_file(request: web.Request) -> web.Response:
+        seat = await seat_of(request)
+        chat_id, number = int(request.match_info["chat"]), int(request.match_info["number"])
+        return await _give_file(services(request), seat, chat_id, number)
+
     async def get_stream(request: web.Request) -> web.StreamResponse:
         seat = await seat_of(request)
         deps = services(request)
@@ -122,6 +128,7 @@ def conversation_routes(prefix: str, seat_of: SeatOf) -> list[web.RouteDef]:
         web.post(f"{prefix}/messages", post_message),
         web.post(f"{prefix}/clicks", post_click),
         web.post(f"{prefix}/feedback", post_feedback),
+        web.get(prefix + r"/files/{chat:[0-9]{1,9}}/{number:[0-9]{1,2}}", get_file),
         web.get(f"{prefix}/stream", get_stream),
     ]
 
@@ -194,3 +201,15 @@ async def _take_feedback(deps: Services, seat: Seat, opinion: NewFeedback) -> we
             await messages.touch(db, posting)
     deps.hub.poke(key)
     return web.json_response({"message": "Thank you for telling us."})
+
+
+async def _give_file(deps: Services, seat: Seat, chat_id: int, number: int) -> web.Response:
+    """A file of a message, as long as the message is shown in this conversation."""
+    key = surface_key(seat.surface)
+    async with deps.store.read() as db:
+        message = await messages.get(db, chat_id)
+        here = [one for one in await messages.postings_of(db, chat_id) if one.surface_key == key]
+    is_shown = message is not None and message.deleted_at is None and any(not one.extras.get("hidden") for one in here)
+    if message is None or not is_shown:
+        raise RefusedError(404, "not_found", f"There is no message {chat_id} in this conversation.")
+    return await deps.files.answer(message.attachments, number, key)

@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from gateways import internal
+from gateways.adapters import discord_adapter, slack_adapter, zendesk_adapter
 from gateways.api import app as api
 from gateways.connecting import Setups
 from gateways.console import app as console
 from gateways.discord import app as discord
 from gateways.discord import setup as discord_setup
+from gateways.files import Readers
 from gateways.refusals import as_json, as_refusal
 from gateways.services import SERVICES, Services, build
 from gateways.settings import GatewaySettings
@@ -27,6 +29,9 @@ from store.engine import Store
 SETUPS: Setups = {"slack": slack_setup.SETUP, "zendesk": zendesk_setup.SETUP, "discord": discord_setup.SETUP}
 """How each platform is connected."""
 
+READERS: Readers = {"slack": slack_adapter, "zendesk": zendesk_adapter, "discord": discord_adapter}
+"""Who reads the files that came in on each platform."""
+
 _LARGEST_BODY = 8 * 1024 * 1024
 _SHUTDOWN_PATIENCE = 3.0
 
@@ -34,7 +39,7 @@ _SHUTDOWN_PATIENCE = 3.0
 def application(settings: GatewaySettings, store: Store, temporal: Temporal) -> web.Application:
     """The whole gateway. The store stays the caller's to close."""
     app = web.Application(middlewares=[answer_errors], client_max_size=_LARGEST_BODY)
-    deps = app[SERVICES] = build(settings, store, temporal, SETUPS)
+    deps = app[SERVICES] = build(settings, store, temporal, SETUPS, READERS)
     for routes in (internal.routes(), api.routes(), widget.routes(), console.routes()):
         app.add_routes(routes)
     for platform in (slack, zendesk, discord):

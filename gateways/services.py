@@ -6,6 +6,7 @@ from aiohttp import web
 
 from gateways.connecting import Setups
 from gateways.delivery import Delivery
+from gateways.files import Files, Readers
 from gateways.hub import Hub
 from gateways.indexing import Indexing
 from gateways.outlets import Outlets
@@ -30,6 +31,7 @@ class Services:
     indexing: Indexing
     outlets: Outlets
     setups: Setups
+    files: Files
     messages: Rate
     conversations: Rate
     logins: Rate
@@ -48,9 +50,10 @@ def services(request: web.Request) -> Services:
     return request.config_dict[SERVICES]
 
 
-def build(settings: GatewaySettings, store: Store, temporal: Temporal, setups: Setups) -> Services:
-    """Wires the parts together; `setups` says how each platform is connected."""
+def build(settings: GatewaySettings, store: Store, temporal: Temporal, setups: Setups, readers: Readers) -> Services:
+    """Wires the parts together; `setups` says how each platform is connected, `readers` who reads its files."""
     hub = Hub()
+    outlets = Outlets(store, hub, Seal(settings.secret), settings.platforms)
     delivery = Delivery(store, temporal)
     limits = settings.limits
     return Services(
@@ -61,8 +64,9 @@ def build(settings: GatewaySettings, store: Store, temporal: Temporal, setups: S
         delivery=delivery,
         routing=Routing(store, delivery.soon, hub.poke),
         indexing=Indexing(store, temporal),
-        outlets=Outlets(store, hub, Seal(settings.secret), settings.platforms),
+        outlets=outlets,
         setups=setups,
+        files=Files(outlets, readers),
         messages=Rate("messages", limits.messages_a_minute),
         conversations=Rate("new conversations", limits.conversations_a_minute),
         logins=Rate("attempts to sign in", limits.logins_a_minute),

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from gateways.files import described
 from runllm.bridge.messages import MessageType
 from store import buttons as waits
 from store import feedback, messages
@@ -43,6 +44,7 @@ class Shown:
             "category": message.category,
             "sources": [] if is_gone else message.sources,
             "files": [] if is_gone else [str(file.get("name") or "a file") for file in message.attachments],
+            "attachments": [] if is_gone else [described(file) for file in message.attachments],
             "buttons": [] if is_gone else buttons,
             "wait": _wait(self.wait, extras.get("note")),
             # Answers are rated, not what a workflow says or asks beside them.

@@ -24,6 +24,9 @@ def routes() -> list[web.AbstractRouteDef]:
         web.post("/console/logout", entry.log_out),
         web.get(f"{_AGENT}/overview", views.overview),
         web.get(_AGENT + r"/sessions/{session:[0-9]{1,9}}", views.session),
+        web.get(
+            _AGENT + r"/sessions/{session:[0-9]{1,9}}/files/{chat:[0-9]{1,9}}/{number:[0-9]{1,2}}", views.attachment
+        ),
         web.get(f"{_AGENT}/chat", views.chat),
         web.get(f"{_AGENT}/knowledge", knowledge.sources),
         web.post(_AGENT + r"/knowledge/{source:[0-9]{1,9}}/sync", knowledge.sync),

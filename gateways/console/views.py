@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateways.console.entry import agent_of
 from gateways.console.rendering import page
+from gateways.files import described
 from gateways.refusals import RefusedError
 from gateways.routing import AFTER_CLOSING
 from gateways.services import Services, services
@@ -66,6 +68,11 @@ class Entry:
     where: list[str]
     opinions: list[Feedback] = field(default_factory=list)
     is_after_closing: bool = False
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        """What came with the message."""
+        return [described(file) for file in self.message.attachments]
 
 
 async def overview(request: web.Request) -> web.StreamResponse:
@@ -141,6 +148,20 @@ async def session(request: web.Request) -> web.StreamResponse:
         surfaces=surfaces,
         spent=spent,
     )
+
+
+async def attachment(request: web.Request) -> web.StreamResponse:
+    """A file of a message of a session."""
+    who, agent = await agent_of(request)
+    deps = services(request)
+    number, chat_id = int(request.match_info["session"]), int(request.match_info["chat"])
+    async with deps.store.read() as db:
+        found = await sessions.get(db, number)
+        message = await messages.get(db, chat_id)
+    is_there = found is not None and found.agent_id == agent.id and message is not None
+    if not is_there or message is None or message.session_id != number or message.deleted_at is not None:
+        raise RefusedError(404, "not_found", f"There is no message {chat_id} in session {number}.")
+    return await deps.files.answer(message.attachments, int(request.match_info["number"]), f"console {who.name}")
 
 
 async def chat(request: web.Request) -> web.StreamResponse:

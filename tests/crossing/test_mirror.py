@@ -217,6 +217,8 @@ async def test_files_come_along_to_the_platforms(here: World) -> None:
     await until(on_zendesk, lambda found: found == set(wanted))
     await until(on_slack, lambda found: found == set(wanted))
     await until(on_discord, lambda found: found == wanted)
+    for guest in (all_.visitor, all_.colleague):
+        assert await guest.files() == wanted
 
 
 async def test_an_internal_note_reaches_the_console_and_nobody_else(here: World) -> None:

@@ -167,6 +167,17 @@ class Guest:
         """What is written there, without what is deleted."""
         return [event["text"] for event in await self.shown() if not event["deleted"]]
 
+    async def files(self) -> dict[str, bytes]:
+        """The files that the browser can get, fetched from where they were posted."""
+        found: dict[str, bytes] = {}
+        for event in await self.shown():
+            for number, file in enumerate(event["attachments"]):
+                url = f"{self.world.url}/{self.kind}/v1/files/{event['chat_id']}/{number}"
+                async with self.world.http.get(url, headers=self.headers) as answer:
+                    assert answer.status == 200, await answer.text()
+                    found[file["name"]] = await answer.read()
+        return found
+
     async def until_shown(self, *texts: str) -> None:
         """Waits until the newest messages are these."""
         await until(self.texts, lambda found: found[-len(texts) :] == list(texts))

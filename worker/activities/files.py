@@ -4,15 +4,13 @@ import logging
 from typing import Any
 
 from gateways.adapter import File
+from gateways.files import LARGEST
 from runllm.bridge.surfaces import ChatSurface, SurfaceType
 from runllm.errors import RateLimited, SurfaceError, Unavailable
 from store.models import Message
 from worker.activities.context import Context
 
 log = logging.getLogger(__name__)
-
-LARGEST = 8 * 1024 * 1024
-"""Bytes of a file: what every platform takes, and what a worker can hold for many conversations at once."""
 
 MOST = 10
 """Files of one message: what every platform takes."""

@@ -33,6 +33,8 @@ export class RunllmChat extends HTMLElement {
       retry: (id) => this.#conversation.retry(id),
       click: (entry, button) => this.#tried(this.#conversation.click(entry, button)),
       rate: (entry, helpful, comment) => this.#tried(this.#conversation.rate(entry, helpful, comment)).then(() => true, () => false),
+      picture: (entry, number) => this.#conversation.file(entry, number),
+      file: (entry, number) => this.#tried(this.#conversation.file(entry, number)),
       refresh: () => this.#render(),
       asking: null,
     };

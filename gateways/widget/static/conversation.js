@@ -31,6 +31,7 @@ export class Conversation extends EventTarget {
   #last = "";
   #abort = null;
   #wake = () => {};
+  #files = new Map();
   #leaving = Promise.resolve();
   #rating = Promise.resolve();
   #isRunning = false;
@@ -88,6 +89,24 @@ export class Conversation extends EventTarget {
     return said;
   }
 
+  /** The content of a file of a message. It is asked for once, with the conversation's token in a header. */
+  file(entry, number) {
+    const key = `${entry.chat_id}/${number}`;
+    if (!this.#files.has(key)) {
+      const asked = this.#fileNow(key);
+      asked.catch(() => this.#files.delete(key)); // another attempt may succeed
+      this.#files.set(key, asked);
+    }
+    return this.#files.get(key);
+  }
+
+  async #fileNow(key) {
+    const grant = await this.#granted();
+    const response = await fetch(`${this.#base}/files/${key}`, { headers: bearer(grant.token), credentials: "same-origin" });
+    if (!response.ok) throw await problemOf(response);
+    return response.blob();
+  }
+
   /** Forgets the conversation; the next message begins another one. */
   reset() {
     this.#isRunning = false;
@@ -95,6 +114,7 @@ export class Conversation extends EventTarget {
     this.#wake();
     this.entries.clear();
     this.drafts.clear();
+    this.#files.clear();
     this.#grant = null;
     this.#last = this.stage = this.notice = "";
     this.isAwaiting = false;

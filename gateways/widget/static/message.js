@@ -1,11 +1,12 @@
 /* One message on the screen. Its node lives as long as the message; what has changed in it is shown anew. */
 
+import { attachment } from "./files.js";
 import { element, link, safeAddress, showMarkdown } from "./markdown.js";
 import { icon } from "./style.js";
 
 const ENDED = { expired: "Time is up.", cancelled: "This is no longer asked." };
 
-/** A node for a message; `show(entry)` brings it up to date. `actions`: retry, click, rate. */
+/** A node for a message; `show(entry)` brings it up to date. `actions`: retry, click, rate, file, picture. */
 export function messageNode(actions) {
   const by = element("div", { className: "by", hidden: true });
   const prefix = element("div", { className: "prefix", hidden: true });
@@ -45,7 +46,7 @@ function byline(entry, side) {
 function extrasOf(entry, actions) {
   const nodes = [];
   if (entry.status === "failed") nodes.push(failure(entry, actions));
-  for (const name of entry.files ?? []) nodes.push(outcome(`📎 ${name}`));
+  (entry.attachments ?? []).forEach((file, number) => nodes.push(attachment(entry, file, number, actions)));
   if (entry.sources?.length) nodes.push(sources(entry.sources));
   if (entry.buttons?.length) nodes.push(...buttons(entry, actions));
   else if (entry.wait?.note) nodes.push(outcome(entry.wait.note));

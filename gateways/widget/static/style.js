@@ -150,6 +150,11 @@ header button:hover { background: var(--raised); color: var(--text); }
 .buttons .danger { color: var(--bad); border-color: currentColor; }
 .buttons button:disabled { opacity: .5; }
 .buttons .chosen:disabled { opacity: 1; outline: 2px solid var(--accent); outline-offset: 1px; }
+.file { margin-top: 8px; font-size: 13.5px; color: var(--soft); overflow-wrap: anywhere; }
+.mine .file { text-align: end; }
+.file button { text-align: start; border-radius: 10px; color: var(--link); text-decoration: underline;
+               text-underline-offset: 2px; padding: 2px 0; }
+.file canvas { display: block; max-width: 100%; border-radius: 10px; border: 1px solid var(--line); }
 .outcome { margin-top: 6px; font-size: 13px; color: var(--soft); }
 .rating { display: flex; gap: 2px; margin: 6px 0 0 -8px; color: var(--soft); }
 .rating > button { width: 36px; height: 36px; display: grid; place-items: center; border-radius: 9px; }
