@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from temporalio.common import WorkflowIDReusePolicy
 
-from gateways.routing import CLOSED
+from gateways.routing import CLOSED, Letter
 from gateways.temporal import RPC_TIMEOUT, Failure, Temporal, failure_of
 from gateways.wire import EVENT_SIGNAL, Envelope, SessionStart, workflow_id, workflow_queue
 from runllm.bridge.messages import UserChatMessage
@@ -38,30 +38,28 @@ class Delivery:
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._down_until = 0.0
 
-    def soon(self, session_id: int) -> None:
-        """Delivers what a session has not been told, after this returns.
+    def soon(self, session_id: int, letter: Letter | None = None) -> None:
+        """Delivers what a session has not been told, after this returns: the `letter`, or what the record has.
 
         While Temporal is down this leaves it to the sweeper: to try for each event of a burst, and to write down each
         time that it failed, would keep the next events from being taken in.
         """
         if time.monotonic() < self._down_until:
             return
-        job = asyncio.create_task(self.deliver(session_id), name=f"deliver to session {session_id}")
+        job = asyncio.create_task(self.deliver(session_id, letter), name=f"deliver to session {session_id}")
         self._queued[id(job)] = job
         job.add_done_callback(self._forget)
 
-    async def deliver(self, session_id: int) -> bool:
-        """Delivers what a session has not been told yet, oldest first. False where Temporal cannot be reached."""
+    async def deliver(self, session_id: int, letter: Letter | None = None) -> bool:
+        """Delivers what a session has not been told yet, oldest first. False where Temporal cannot be reached.
+
+        With a `letter` the record is not read: that is next.
+        """
         turn = self._turns.setdefault(session_id, asyncio.Lock())
         async with turn, self._slots:
-            async with self._store.read() as db:
-                session = await sessions.get(db, session_id)
-                rows = await inbox.undelivered(db, session_id, BATCH)
-                texts = [await inbox.envelope_of(db, row) for row in rows]
-            if session is None:
-                return True
-            for row, (fields, message) in zip(rows, texts, strict=True):
-                failure = await self._signal(session, _envelope(fields, message))
+            for one in [letter] if letter is not None else await self._undelivered(session_id):
+                row = one.row
+                failure = await self._signal(one.session, _envelope(inbox.envelope_of(row), one.message))
                 if failure is None:
                     await self._mark_signalled(row)
                     continue
@@ -71,6 +69,14 @@ class Delivery:
                 if failure.kind != "closed":
                     return failure.kind != "down"  # later rows wait behind this one
         return True
+
+    async def _undelivered(self, session_id: int) -> list[Letter]:
+        async with self._store.read() as db:
+            session = await sessions.get(db, session_id)
+            if session is None:
+                return []
+            rows = await inbox.undelivered(db, session_id, BATCH)
+            return [Letter(session, row, await inbox.message_of(db, row)) for row in rows]
 
     async def idle(self) -> None:
         """Waits until nothing that `soon` began is under way."""

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy.exc import IntegrityError
@@ -67,6 +68,19 @@ class Accepted(Frozen):
     is_complete: bool = False
 
 
+@dataclass(frozen=True)
+class Letter:
+    """An event as it stands in the record, whose session was told all that came before it."""
+
+    session: Session
+    row: InboxRow
+    message: Message | None
+
+
+_Recorded = tuple[Accepted, Letter | None]
+"""What the record holds, and what need not be read again to tell the session."""
+
+
 class _BeatenError(Exception):
     """Another gateway recorded the same event since we looked; what this transaction wrote must go."""
 
@@ -74,10 +88,13 @@ class _BeatenError(Exception):
 class Routing:
     """Takes inbound events of all surfaces in."""
 
-    def __init__(self, store: Store, deliver: Callable[[int], None], poke: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Store, deliver: Callable[[int, Letter | None], None], poke: Callable[[str], None]
+    ) -> None:
         """
         Args:
-            deliver: Called with a session's id once it has something to be told. Must return at once.
+            deliver: Called with a session's id once it has something to be told, and with that where nothing else comes
+                first. Must return at once.
             poke: Called with a surface's key once what it shows has changed. Must return at once.
         """
         self._store = store
@@ -96,13 +113,14 @@ class Routing:
         return await asyncio.shield(job)
 
     async def _take_in(self, inbound: Inbound) -> Accepted:
-        accepted = await self._record_once(inbound)
-        self._poke(surface_key(inbound.surface))
+        accepted, letter = await self._record_once(inbound)
         if accepted.session_id is not None and accepted.inbox_id and not accepted.ignored and not accepted.is_complete:
-            self._deliver(accepted.session_id)
+            self._deliver(accepted.session_id, letter)
+        # Only now: an answer is waited for, one's own words are on the screen already.
+        self._poke(surface_key(inbound.surface))
         return accepted
 
-    async def _record_once(self, inbound: Inbound) -> Accepted:
+    async def _record_once(self, inbound: Inbound) -> _Recorded:
         """Two gateways may take the same event, or a conversation's first two, at once: the loser looks again."""
         for last in (False, False, True):
             try:
@@ -127,10 +145,10 @@ async def routes_of(db: AsyncSession) -> list[Route]:
     ]
 
 
-async def _record(db: AsyncSession, inbound: Inbound) -> Accepted:
+async def _record(db: AsyncSession, inbound: Inbound) -> _Recorded:
     seen = await inbox.by_dedupe_key(db, inbound.dedupe_key)
     if seen is not None:
-        return _as_before(seen)
+        return _as_before(seen), None
     key = surface_key(inbound.surface)
     session = await sessions.bound_session(db, key)
     match inbound.kind:
@@ -146,7 +164,7 @@ async def _record(db: AsyncSession, inbound: Inbound) -> Accepted:
             return await _record_message(db, inbound, key, session)
 
 
-async def _record_message(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+async def _record_message(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> _Recorded:
     if inbound.surface.type not in _OURS and await effects.is_ours(db, key, inbound.remote_id):
         return await _add(db, inbound, key, session, ignored="the engine wrote this itself")
     if inbound.kind == "message" and session and await messages.find_posting(db, key, inbound.remote_id) is not None:
@@ -164,12 +182,13 @@ async def _record_message(db: AsyncSession, inbound: Inbound, key: str, session:
             db, agent_id=match.agent_id, published_name=match.published_name, surface=inbound.surface
         )
     elif isinstance(inbound.surface, ChatWidget) and inbound.surface.config.context:
-        await sessions.bind(db, session.id, inbound.surface)  # the visitor may have gone to another page
+        await sessions.refresh(db, session.id, inbound.surface)  # the visitor may have gone to another page
     if match is not None:
         for one in inbound.earlier:
             await _write_down(db, session, key, one)
     if inbound.kind == "message":
-        message = await _write_down(db, session, key, inbound, changes)
+        is_new = match is None and inbound.surface.type in _OURS
+        message = await _write_down(db, session, key, inbound, changes, is_new=is_new)
     else:
         message = await _reacted_to(db, session, key, inbound.remote_id)
     return await _add(db, inbound, key, session, message=message, match=match)
@@ -184,10 +203,19 @@ async def _waiting_for(db: AsyncSession, inbound: Inbound, key: str) -> Sequence
 
 
 async def _write_down(
-    db: AsyncSession, session: Session, key: str, said: Inbound | Earlier, changes: Sequence[EarlyChange] = ()
+    db: AsyncSession,
+    session: Session,
+    key: str,
+    said: Inbound | Earlier,
+    changes: Sequence[EarlyChange] = (),
+    *,
+    is_new: bool = False,
 ) -> Message | None:
-    """What somebody said, as it is after `changes`, where it is shown; nothing where the record has it already."""
-    if await messages.find_posting(db, key, said.remote_id) is not None:
+    """What somebody said, as it is after `changes`, where it is shown; nothing where the record has it already.
+
+    Whoever has looked for it says `is_new`.
+    """
+    if not is_new and await messages.find_posting(db, key, said.remote_id) is not None:
         return None
     last = changes[-1] if changes else None
     is_ours = isinstance(said, Earlier) and await effects.is_ours(db, key, said.remote_id)
@@ -205,7 +233,9 @@ async def _write_down(
         is_from_bot=said.is_from_bot and not is_ours,
         at=said.at if isinstance(said, Earlier) else None,
     )
-    await messages.post(db, session_id=session.id, chat_id=message.id, surface_key=key, remote_id=said.remote_id)
+    await messages.post(
+        db, session_id=session.id, chat_id=message.id, surface_key=key, remote_id=said.remote_id, is_new=True
+    )
     await inbox.catch_up(db, [one.inbox_id for one in changes], session.id, message.id)
     return message
 
@@ -217,7 +247,7 @@ async def _reacted_to(db: AsyncSession, session: Session, key: str, remote_id: s
     return message if message is not None and message.author == MessageType.USER else None
 
 
-async def _record_change(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+async def _record_change(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> _Recorded:
     await alone(db, f"changes {key} {inbound.remote_id}")
     posting = await messages.find_posting(db, key, inbound.remote_id)
     if posting is None:
@@ -238,11 +268,11 @@ async def _record_change(db: AsyncSession, inbound: Inbound, key: str, session: 
     return await _add(db, inbound, key, session, message=message)
 
 
-async def _keep_change(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+async def _keep_change(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> _Recorded:
     """Platforms promise no order: where a message could still become part of the record, its change waits for it."""
     if session is None and not is_listened(await routes_of(db), inbound):
         return await _add(db, inbound, key, session, ignored=UNKNOWN)
-    accepted = await _add(db, inbound, key, session, ignored=EARLY)
+    accepted, _ = await _add(db, inbound, key, session, ignored=EARLY)
     await early.keep(
         db,
         inbox_id=accepted.inbox_id,
@@ -252,10 +282,10 @@ async def _keep_change(db: AsyncSession, inbound: Inbound, key: str, session: Se
         text=inbound.text,
         made_at=inbound.changed_at,
     )
-    return accepted
+    return accepted, None
 
 
-async def _record_status(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+async def _record_status(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> _Recorded:
     """A change of status is on the session's log, whether or not a handler listens for it."""
     if session is None:
         return await _add(db, inbound, key, None, ignored=NO_LISTENER)
@@ -265,7 +295,7 @@ async def _record_status(db: AsyncSession, inbound: Inbound, key: str, session: 
     return await _add(db, inbound, key, session)
 
 
-async def _record_feedback(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+async def _record_feedback(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> _Recorded:
     """An opinion is complete once it is recorded: no handler runs for it. A person's later one replaces it."""
     posting = await messages.find_posting(db, key, inbound.remote_id)
     if session is None and posting is not None:
@@ -284,7 +314,7 @@ async def _record_feedback(db: AsyncSession, inbound: Inbound, key: str, session
     return await _add(db, inbound, key, session, handled="the opinion is recorded")
 
 
-async def _record_click(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> Accepted:
+async def _record_click(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> _Recorded:
     """The first click wins. The others are answered at once and are no events."""
     wait = await buttons.get(db, session.id, inbound.wait_id) if session is not None else None
     if wait is None or wait.surface_key != key:
@@ -292,13 +322,14 @@ async def _record_click(db: AsyncSession, inbound: Inbound, key: str, session: S
         wait = await buttons.on_surface(db, key, inbound.wait_id)
         session = await sessions.get(db, wait.session_id) if wait is not None else session
     if session is None or wait is None:
-        return Accepted(session_id=session.id if session is not None else None, click="unknown")
+        return Accepted(session_id=session.id if session is not None else None, click="unknown"), None
     result = await buttons.click(db, session.id, inbound.wait_id, inbound.button_id, inbound.user, inbound.author_name)
     if result != "won":
-        return Accepted(session_id=session.id, click=result)
+        return Accepted(session_id=session.id, click=result), None
     for posting in await messages.postings_of(db, wait.chat_id) if wait.chat_id else ():
         await messages.touch(db, posting)
-    return (await _add(db, inbound, key, session)).model_copy(update={"click": "won"})
+    accepted, letter = await _add(db, inbound, key, session)
+    return accepted.model_copy(update={"click": "won"}), letter
 
 
 async def _add(
@@ -311,7 +342,7 @@ async def _add(
     match: Match | None = None,
     ignored: str = "",
     handled: str = "",
-) -> Accepted:
+) -> _Recorded:
     if session is not None and session.phase == "closed" and not ignored and not handled:
         ignored = CLOSED
     envelope = Envelope(
@@ -339,13 +370,16 @@ async def _add(
     )
     if row is None:
         raise _BeatenError
-    return Accepted(
+    accepted = Accepted(
         inbox_id=row.id,
         session_id=row.session_id,
         chat_id=row.chat_id,
         ignored=ignored,
         is_complete=bool(handled),
     )
+    if session is None or row.outcome is not None or (match is None and await inbox.has_earlier(db, row)):
+        return accepted, None
+    return accepted, Letter(session, row, message)
 
 
 def _marked(inbound: Inbound) -> Inbound:

@@ -6,18 +6,30 @@ from sqlalchemy import case, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from store.models import EffectRow, Posting, now
-from store.rows import FRESH, change_one, find, insert
+from store.rows import FRESH, change_one, find, insert_new
 
 
-async def start(db: AsyncSession, key: str, session_id: int, operation: str, surface_key: str = "") -> EffectRow:
-    """Records an attempt. `attempts` above 1 says that an earlier one started, `state` and `result` how it ended."""
-    new = insert(db, EffectRow).values(key=key, session_id=session_id, operation=operation, surface_key=surface_key)
+async def start(
+    db: AsyncSession, key: str, session_id: int, operation: str, surface_key: str = ""
+) -> tuple[EffectRow, bool]:
+    """Records an attempt, and says whether what became of an earlier one is unknown.
+
+    `attempts` above 1 says that an earlier one started, `state` and `result` how it ended.
+    """
+    named = {"key": key, "session_id": session_id, "operation": operation, "surface_key": surface_key}
+    row = await insert_new(db, EffectRow, **named)
+    if row is not None:
+        return row, False
+    before = await db.get(EffectRow, key)
+    may_have_happened = before is not None and before.state == "started"
     again = {
         "attempts": EffectRow.attempts + 1,
         "state": case((EffectRow.state == "done", "done"), else_="started"),
     }
-    statement = new.on_conflict_do_update(index_elements=["key"], set_=again).returning(EffectRow)
-    return (await db.scalars(statement, execution_options=FRESH)).one()
+    changed = await change_one(db, update(EffectRow).where(EffectRow.key == key).values(**again), EffectRow)
+    if changed is None:
+        raise LookupError(f"The effect {key} could neither be begun nor found.")
+    return changed, may_have_happened
 
 
 async def finish(

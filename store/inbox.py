@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from store.messages import get as get_message
@@ -125,10 +125,14 @@ async def ignored_since(
     return found
 
 
-async def envelope_of(db: AsyncSession, row: InboxRow) -> tuple[dict[str, Any], Message | None]:
-    """What to signal for a row: its envelope with the row's number in it, and its message."""
-    message = await get_message(db, row.chat_id) if row.chat_id is not None else None
-    return {**row.envelope, "inbox_id": row.id}, message
+def envelope_of(row: InboxRow) -> dict[str, Any]:
+    """What to signal for a row: its envelope with the row's number in it."""
+    return {**row.envelope, "inbox_id": row.id}
+
+
+async def message_of(db: AsyncSession, row: InboxRow) -> Message | None:
+    """The message that a row brought, or is about."""
+    return await get_message(db, row.chat_id) if row.chat_id is not None else None
 
 
 async def by_dedupe_key(db: AsyncSession, dedupe_key: str) -> InboxRow | None:
@@ -149,6 +153,12 @@ async def undelivered(db: AsyncSession, session_id: int, limit: int) -> list[Inb
     """What a session has not been told yet, in the order in which it came."""
     waiting = (InboxRow.session_id == session_id) & (InboxRow.signalled_at.is_(None)) & (InboxRow.outcome.is_(None))
     return list(await db.scalars(select(InboxRow).where(waiting).order_by(InboxRow.id).limit(limit)))
+
+
+async def has_earlier(db: AsyncSession, row: InboxRow) -> bool:
+    """Whether a session has not been told yet of something that came before this row."""
+    waiting = (InboxRow.session_id == row.session_id) & InboxRow.signalled_at.is_(None) & InboxRow.outcome.is_(None)
+    return bool(await db.scalar(select(exists().where(waiting & (InboxRow.id < row.id)))))
 
 
 async def deliver_again(db: AsyncSession, ids: Sequence[int]) -> None:

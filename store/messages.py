@@ -103,13 +103,16 @@ async def post(
     remote_id: str,
     effect_key: str | None = None,
     extras: dict[str, Any] | None = None,
+    is_new: bool = False,
 ) -> Posting:
-    """Records that a message is shown on a surface. The same effect, or the same place, is recorded once."""
+    """Records that a message is shown on a surface. The same effect, or the same place, is recorded once.
+
+    Whoever has looked whether the place is taken, in this transaction, says `is_new`: then nobody looks twice.
+    """
     same: ColumnElement[bool] = (Posting.surface_key == surface_key) & (Posting.remote_id == remote_id)
     if effect_key is not None:
         same = or_(Posting.effect_key == effect_key, same)
-    earlier = await _first(db, same)
-    if earlier is not None:
+    if not is_new and (earlier := await _first(db, same)) is not None:
         return earlier
     seq = await next_seq(db, session_id)
     posting = await insert_new(
@@ -180,8 +183,9 @@ async def transcript(db: AsyncSession, session_id: int, until_chat_id: int | Non
         .order_by(shown.c.position)
     )
     if until_chat_id is not None:
-        last = await db.scalar(select(shown.c.position).where(shown.c.chat_id == until_chat_id))
-        query = query.where(shown.c.position <= last) if last is not None else query
+        mine = (Posting.session_id == session_id) & (Posting.chat_id == until_chat_id)
+        last = select(func.min(Posting.position)).where(mine).scalar_subquery()
+        query = query.where(or_(shown.c.position <= last, last.is_(None)))
     return list(await db.scalars(query))
 
 
@@ -207,16 +211,21 @@ async def last_of(db: AsyncSession, session_ids: Sequence[int]) -> dict[int, tup
     return {posting.session_id: (posting, message) for posting, message in await db.execute(query)}
 
 
-async def asker_of(db: AsyncSession, session_id: int) -> str | None:
-    """Who wrote the first message of a session, also where it was deleted. Notes of the team do not count."""
-    query = (
+async def agent_and_asker(db: AsyncSession, session_id: int) -> tuple[int, str | None] | None:
+    """Whose session it is, an agent, and who wrote its first message, also where that was deleted.
+
+    Notes of the team do not count. None where there is no such session.
+    """
+    first = (
         select(Message.author_id)
         .join(Posting, Posting.chat_id == Message.id)
         .where(Message.session_id == session_id, Message.author == "user", Message.is_internal.is_(False))
         .order_by(Posting.position, Message.id)
         .limit(1)
+        .scalar_subquery()
     )
-    return (await db.scalars(query)).first()
+    found = (await db.execute(select(Session.agent_id, first).where(Session.id == session_id))).one_or_none()
+    return None if found is None else (found[0], found[1])
 
 
 async def find_posting(db: AsyncSession, surface_key: str, remote_id: str) -> Posting | None:

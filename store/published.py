@@ -233,9 +233,11 @@ async def make_current(db: AsyncSession, version_id: int) -> Version:
 
 async def routes(db: AsyncSession) -> list[tuple[str, int, list[Listener]]]:
     """Where new conversations go: (published name, agent, listeners) of workflows that have a current version."""
-    query = select(PublishedWorkflow).where(PublishedWorkflow.current_build.is_not(None))
-    found = await db.scalars(query.order_by(PublishedWorkflow.name))
-    return [(workflow.name, workflow.agent_id, _LISTENERS.validate_python(workflow.listeners)) for workflow in found]
+    row = PublishedWorkflow  # its columns alone: the browser of every visitor asks with every request
+    query = select(row.name, row.agent_id, row.listeners).where(row.current_build.is_not(None)).order_by(row.name)
+    return [
+        (name, agent_id, _LISTENERS.validate_python(listeners)) for name, agent_id, listeners in await db.execute(query)
+    ]
 
 
 async def overlap(db: AsyncSession, name: str, listeners: Sequence[Listener]) -> tuple[str, Listener] | None:

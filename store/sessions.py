@@ -52,13 +52,18 @@ async def bind(
     binding = await insert_new(db, SurfaceBinding, **new, channel_key=channel_key)
     if binding is not None:
         return binding
-    mine = (SurfaceBinding.surface_key == key) & (SurfaceBinding.session_id == session_id)
-    refreshed = await change_one(db, update_rows(SurfaceBinding).where(mine).values(surface=content), SurfaceBinding)
-    taken = refreshed or await find(db, SurfaceBinding, SurfaceBinding.surface_key == key)
+    taken = await refresh(db, session_id, surface) or await find(db, SurfaceBinding, SurfaceBinding.surface_key == key)
     if taken is not None:
         return taken
     # What is taken is the channel key, by an earlier thread.
     return await insert_new(db, SurfaceBinding, **new) or await bind(db, session_id, surface)
+
+
+async def refresh(db: AsyncSession, session_id: int, surface: ChatSurface) -> SurfaceBinding | None:
+    """Records what a surface that the session has says now; None where the session does not have it."""
+    mine = (SurfaceBinding.surface_key == surface_key(surface)) & (SurfaceBinding.session_id == session_id)
+    content = surface.model_dump(mode="json")
+    return await change_one(db, update_rows(SurfaceBinding).where(mine).values(surface=content), SurfaceBinding)
 
 
 async def bound_session(db: AsyncSession, surface_key: str) -> Session | None:

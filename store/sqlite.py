@@ -21,6 +21,8 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from store.sqlite_cursor import connect
+
 BUSY_SECONDS = 10
 """How long a transaction waits for writers of other processes."""
 
@@ -45,7 +47,7 @@ def migrating_engine(address: URL) -> AsyncEngine:
 
 
 def _engine(address: URL, begin: str, pragmas: tuple[str, ...], **options: Any) -> AsyncEngine:
-    engine = create_async_engine(address, **options)
+    engine = create_async_engine(address, connect_args={"async_creator_fn": connect}, **options)
 
     def set_up(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # or the driver would begin transactions of its own

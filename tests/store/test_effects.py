@@ -16,16 +16,17 @@ async def session(db: AsyncSession) -> Session:
 
 
 async def test_every_attempt_is_counted(db: AsyncSession, session: Session) -> None:
-    first = await effects.start(db, "1:1", session.id, "surfaces.post_message", "slack:x")
-    assert (first.attempts, first.state, first.surface_key) == (1, "started", "slack:x")
-    second = await effects.start(db, "1:1", session.id, "surfaces.post_message", "slack:x")
-    assert (second.attempts, second.state) == (2, "started")
+    first, may_have_happened = await effects.start(db, "1:1", session.id, "surfaces.post_message", "slack:x")
+    assert (first.attempts, first.state, first.surface_key, may_have_happened) == (1, "started", "slack:x", False)
+    second, may_have_happened = await effects.start(db, "1:1", session.id, "surfaces.post_message", "slack:x")
+    assert (second.attempts, second.state, may_have_happened) == (2, "started", True)
 
 
 async def test_a_finished_effect_gives_its_result_to_a_retry(db: AsyncSession, session: Session) -> None:
     await effects.start(db, "1:1", session.id, "surfaces.post_message")
     await effects.finish(db, "1:1", remote_id="17.5", result={"remote_id": "17.5"})
-    again = await effects.start(db, "1:1", session.id, "surfaces.post_message")
+    again, may_have_happened = await effects.start(db, "1:1", session.id, "surfaces.post_message")
+    assert not may_have_happened
     assert (again.state, again.attempts, again.result) == ("done", 2, {"remote_id": "17.5"})
 
 
@@ -45,8 +46,8 @@ async def test_a_failed_effect_may_be_tried_again(db: AsyncSession, session: Ses
     failed = await effects.fail(db, "1:1", "429")
     assert failed is not None
     assert (failed.state, failed.error) == ("failed", "429")
-    again = await effects.start(db, "1:1", session.id, "op")
-    assert (again.state, again.attempts) == ("started", 2)
+    again, may_have_happened = await effects.start(db, "1:1", session.id, "op")
+    assert (again.state, again.attempts, may_have_happened) == ("started", 2, False)
 
 
 async def test_finishing_what_was_never_started_says_so(db: AsyncSession) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.store
 @pytest.fixture
 async def routing(store: Store) -> Routing:
     await make_current(store, WidgetListener(domain="acme.example"))
-    return Routing(store, lambda session_id: None, lambda key: None)
+    return Routing(store, lambda session_id, letter: None, lambda key: None)
 
 
 async def test_the_same_message_at_many_gateways_at_once_is_one(store: Store, routing: Routing) -> None:
@@ -43,7 +43,7 @@ async def test_the_first_messages_of_a_conversation_at_once_are_one_session(stor
 
 async def test_an_edit_and_its_message_at_two_gateways_at_once_leave_the_edited_text(store: Store) -> None:
     await make_current(store, SLACK)
-    gateways = [Routing(store, lambda session_id: None, lambda key: None) for _ in range(2)]
+    gateways = [Routing(store, lambda session_id, letter: None, lambda key: None) for _ in range(2)]
     places = [(f"1.{n:03}", *(gateways if n % 2 else gateways[::-1])) for n in range(30)]
     events = [
         taking

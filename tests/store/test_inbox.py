@@ -59,11 +59,22 @@ async def test_an_envelope_gets_its_number_and_its_message(db: AsyncSession) -> 
     session = await new_session(db)
     message = await new_message(db, session, "hi")
     row = await _take_in(db, session_id=session.id, chat_id=message.id)
-    envelope, found = await inbox.envelope_of(db, row)
-    assert envelope == {"kind": "message", "inbox_id": row.id}
+    found = await inbox.message_of(db, row)
+    assert inbox.envelope_of(row) == {"kind": "message", "inbox_id": row.id}
     assert found is not None
     assert found.text == "hi"
-    assert (await inbox.envelope_of(db, await _take_in(db, "other")))[1] is None
+    assert await inbox.message_of(db, await _take_in(db, "other")) is None
+
+
+async def test_a_row_is_next_once_its_session_was_told_all_before_it(db: AsyncSession) -> None:
+    mine, other = await new_session(db), await new_session(db, "other")
+    one, two = await _take_in(db, "1", session_id=mine.id), await _take_in(db, "2", session_id=mine.id)
+    elsewhere = await _take_in(db, "3", session_id=other.id)
+    assert not await inbox.has_earlier(db, one)
+    assert await inbox.has_earlier(db, two)
+    assert not await inbox.has_earlier(db, elsewhere)
+    await inbox.mark_signalled(db, one.id)
+    assert not await inbox.has_earlier(db, two)
 
 
 async def test_what_is_not_delivered_is_due_until_it_is(db: AsyncSession) -> None:

@@ -111,7 +111,7 @@ async def test_first_messages_of_a_thread_that_come_at_once_make_one_session(sto
 async def test_a_message_that_two_retries_write_at_once_is_one(store: Store, session: Session) -> None:
     async def write() -> tuple[int, int, int]:
         async with store.begin() as db:
-            effect = await effects.start(db, "1:1", session.id, "surfaces.post_message")
+            effect, _ = await effects.start(db, "1:1", session.id, "surfaces.post_message")
             message = await messages.add(db, session_id=session.id, author="assistant", text="so", key="1:1")
             posting = await messages.post(
                 db,

@@ -23,6 +23,7 @@ from store.sealing import Seal
 from worker.activities.context import Context
 from worker.activities.handover import MODEL_NOTICE
 from worker.activities.spending import CAP_NOTICE, PRICE_NOTICE
+from worker.activities.warming import warm_up
 from worker.activities.workers import knowledge_worker, session_activities
 from worker.answering.embedding import Chosen, choose_embedder
 from worker.answering.embedding_passages import PassageEmbedding
@@ -64,6 +65,7 @@ async def work(settings: ActivitySettings, model: Model, chosen: Chosen) -> None
             session_activities(client, context),
             knowledge_worker(client, context.store, settings=settings.knowledge, embedding=embedding),
             _beside(embedding.run()),
+            _beside(warm_up(context)),
         ):
             print("ready", flush=True)
             log.info("taking activities; the model is %s", context.model.name)

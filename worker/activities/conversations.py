@@ -27,21 +27,24 @@ class Conversation:
 async def conversation(db: AsyncSession, session_id: int) -> Conversation:
     """All that was said and shown, without what only the support team may see: it may be told to anybody."""
     said = [row for row in await messages.transcript(db, session_id) if not row.is_internal]
-    turns = _turns(said, await messages.asker_of(db, session_id))
-    return Conversation(await _agent(db, session_id), turns, [row.id for row in said])
+    agent_id, asker = await _whose(db, session_id)
+    return Conversation(agent_id, _turns(said, asker), [row.id for row in said])
 
 
 async def asked(db: AsyncSession, session_id: int, ref: MessageRef) -> tuple[int, Question]:
     """The agent that is asked, and what."""
-    row = await _recorded(db, session_id, ref.chat_id)
     shown = await messages.transcript(db, session_id, until_chat_id=ref.chat_id)
+    row = next((one for one in shown if one.id == ref.chat_id), None)
+    if row is None and ref.chat_id is not None:  # it is shown nowhere, or it was deleted
+        row = await recorded(db, session_id, ref.chat_id)
     text = ref.text if ref.text is not None else row.text if row else ""
     if row is None or not row.is_internal:  # an answer may go anywhere; one to the support team stays there
         shown = [one for one in shown if not one.is_internal]
-    history = _turns(shown, await messages.asker_of(db, session_id), but=ref.chat_id)
+    agent_id, asker = await _whose(db, session_id)
+    history = _turns(shown, asker, but=ref.chat_id)
     surfaces = await sessions.surfaces_of(db, session_id)
     question = Question(text=text, history=history, page=_page(surfaces), audience=_audience(surfaces))
-    return await _agent(db, session_id), question
+    return agent_id, question
 
 
 async def recorded(db: AsyncSession, session_id: int, chat_id: int) -> Message:
@@ -97,15 +100,12 @@ def _turns(rows: Sequence[Message], asker: str | None, but: int | None = None) -
     ]
 
 
-async def _recorded(db: AsyncSession, session_id: int, chat_id: int | None) -> Message | None:
-    return None if chat_id is None else await recorded(db, session_id, chat_id)
-
-
-async def _agent(db: AsyncSession, session_id: int) -> int:
-    session = await sessions.get(db, session_id)
-    if session is None:
+async def _whose(db: AsyncSession, session_id: int) -> tuple[int, str | None]:
+    """The agent of a session, and who asked first."""
+    whose = await messages.agent_and_asker(db, session_id)
+    if whose is None:
         raise UsageError(f"There is no session {session_id} in the record. Check that RUNLLM_DATABASE_URL is right")
-    return session.agent_id
+    return whose
 
 
 def _audience(surfaces: Sequence[ChatSurface]) -> Literal["public", "internal"]:

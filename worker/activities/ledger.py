@@ -15,7 +15,6 @@ from runllm.errors import RateLimited
 from runllm.operations import Frozen
 from store import effects, inbox
 from store.engine import Store
-from store.models import EffectRow
 from worker.activities.failures import TOOK_NOTHING
 
 
@@ -67,9 +66,7 @@ def part_key(key: str, chat_id: int, where: str) -> str:
 
 
 async def _open(db: AsyncSession, key: str, session_id: int, name: str, to: ChatSurface | None) -> Entry:
-    before = await db.get(EffectRow, key)
-    may_have_happened = before is not None and before.state == "started"
-    row = await effects.start(db, key, session_id, name, surface_key(to) if to else "")
+    row, may_have_happened = await effects.start(db, key, session_id, name, surface_key(to) if to else "")
     return Entry(
         effect=Effect(key=key, session_id=session_id, earlier=may_have_happened),
         attempt=row.attempts,

@@ -18,7 +18,7 @@ async def shortened(context: Context, session_id: int, question: Question) -> Qu
     model: retrieval and the stable numbers of redaction go on seeing the whole history.
     """
     longest = context.model.longest
-    if not longest:
+    if not longest or _length(question.history) <= longest:
         return question
     covered, text = await _so_far(context, session_id, question.history)
     after = question.history[covered:]

@@ -34,6 +34,8 @@ class _Agent:
 
     index: VectorIndex = field(default_factory=VectorIndex)
     stamp: vectors.Stamp = field(default_factory=lambda: vectors.Stamp(count=0, last=0))
+    hidden: list[int] = field(default_factory=list)
+    """Sources that only colleagues may see. A passage that became one meanwhile is kept back by who loads its text."""
     until: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -64,11 +66,10 @@ class Nearness:
                     for one in question
                 ]
         else:
-            index = await self._index(agent_id)
+            agent = await self._followed(agent_id)
+            index, hidden = agent.index, [] if internal else agent.hidden
             if not len(index):
                 return []
-            async with self._store.read() as db:
-                hidden = [] if internal else await vectors.internal_sources(db, agent_id)
             found = [index.nearest(one, limit, hidden) for one in question]
         return list(dict.fromkeys(passage for near in found for passage in near))
 
@@ -93,22 +94,23 @@ class Nearness:
                     self._searched_by_database = await vectors.prepare(self._store, self._embedder.name, width)
         return self._searched_by_database
 
-    async def _index(self, agent_id: int) -> VectorIndex:
+    async def _followed(self, agent_id: int) -> _Agent:
         agent = self._agents.setdefault(agent_id, _Agent())
         self._agents.move_to_end(agent_id)
         if time.monotonic() < agent.until:
-            return agent.index
+            return agent
         async with agent.lock:
             if time.monotonic() >= agent.until:
                 await self._follow(agent_id, agent)
                 agent.until = time.monotonic() + FOLLOWS_AFTER
         self._make_room(agent_id)
-        return agent.index
+        return agent
 
     async def _follow(self, agent_id: int, agent: _Agent) -> None:
         name = self._embedder.name
         async with self._store.read() as db:
             stamp = await vectors.stamp(db, agent_id, name)
+            agent.hidden = list(await vectors.internal_sources(db, agent_id))
             if stamp == agent.stamp:
                 return
             if stamp.count > self._most:

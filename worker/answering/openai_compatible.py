@@ -15,6 +15,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from runllm.operations import ToolCall, ToolSpec
 from worker.answering.completion import ModelBusy, ModelRefused, Reply, Request, Said, Spent, Take
+from worker.answering.connections import KEPT_OPEN
 from worker.answering.deadlines import Clock, Limits, within
 from worker.answering.metering import note
 
@@ -46,8 +47,10 @@ class OpenAICompatibleProvider:
     def __init__(self, model: str, *, api_key: str, base_url: str | None = None, limits: Limits = Limits()) -> None:  # noqa: B008
         self.name = model
         self._limits = limits
+        timeout = httpx2.Timeout(limits.total, connect=10.0)
+        http = openai.DefaultAsyncHttpxClient(timeout=timeout, limits=KEPT_OPEN)
         self._client = openai.AsyncOpenAI(
-            api_key=api_key, base_url=base_url, max_retries=0, timeout=httpx2.Timeout(limits.total, connect=10.0)
+            api_key=api_key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http
         )
 
     async def complete(self, request: Request, take: Take) -> Reply:

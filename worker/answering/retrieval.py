@@ -4,6 +4,7 @@ The store brings candidates: those with the question's rarest words, and those w
 worth is decided in scoring.py, the same for every database.
 """
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -88,13 +89,14 @@ class PassageRetriever:
         """The best passages for the last message, seen in the light of the ones before it."""
         known = self._remembered.setdefault(agent_id, _Knowledge())
         internal = question.audience == "internal"
-        async with self._store.read() as db:
-            await _measure(db, agent_id, known)
+        if not known.size:
+            async with self._store.read() as db:
+                await _measure(db, agent_id, known)
             if not known.size:
                 return Found()
-            asked = await _asked(db, agent_id, known, question)
-            found = await _with_the_words(db, agent_id, known, asked, internal=internal)
-        vectors = await self._vectors(question)
+        (asked, found), vectors = await asyncio.gather(
+            self._by_words(agent_id, known, question, internal=internal), self._vectors(question)
+        )
         best = await self._ranked(agent_id, known, asked, found, vectors, internal=internal)
         evidence = fitted = None
         if vectors is not None and best and best[0].cosine is not None:
@@ -102,6 +104,14 @@ class PassageRetriever:
             fitted = await self._fitted(agent_id, known)
             evidence = evidence_of(best, chance, with_history=len(vectors) > 1)
         return _found(best, asked, known, limit, evidence, fitted)
+
+    async def _by_words(
+        self, agent_id: int, known: _Knowledge, question: Question, *, internal: bool
+    ) -> tuple[_Asked, dict[int, Candidate]]:
+        async with self._store.read() as db:
+            await _measure(db, agent_id, known)
+            asked = await _asked(db, agent_id, known, question)
+            return asked, await _with_the_words(db, agent_id, known, asked, internal=internal)
 
     async def _ranked(
         self,

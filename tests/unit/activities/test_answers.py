@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from runllm.bridge.messages import AnswerCategory, MessageType
@@ -7,6 +9,7 @@ from store import messages
 from tests.unit.activities.conftest import Case
 from tests.unit.activities.doubles import Killed, once
 from worker.activities.answers import SEARCHING, WRITING, AnswerActivities
+from worker.answering.protocol import Found, Question
 
 
 @pytest.fixture
@@ -55,7 +58,29 @@ async def test_a_retried_answer_is_the_same_and_paid_once(case: Case, answers: A
     first = await answers.answer(call)
     assert await answers.answer(call) == first
     assert len(case.model.paid) == 1
-    assert case.knowledge.asked == [(1, "How much?")]
+    assert set(case.knowledge.asked) == {(1, "How much?")}
+
+
+async def test_what_takes_a_moment_is_shown_until_it_is_over(
+    case: Case, answers: AnswerActivities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.activities.answers.WORTH_SHOWING", 0.0)
+    shown = {SEARCHING: asyncio.Event(), WRITING: asyncio.Event(), "": asyncio.Event()}
+    monkeypatch.setattr(case.hub, "stage", lambda key, text: shown[text].set())
+
+    async def find(agent_id: int, question: Question, limit: int = 8) -> Found:
+        await shown[SEARCHING].wait()
+        return Found()
+
+    async def think() -> None:
+        await shown[WRITING].wait()
+
+    case.model.pieces, case.model.before = (), think
+    monkeypatch.setattr(case.knowledge, "find", find)
+    question = await case.said("Hi")
+    async with asyncio.timeout(5):
+        await answers.stream_answer(case.call(StreamAnswer(question=MessageRef(chat_id=question.id), to=case.widget)))
+    assert shown[""].is_set()
 
 
 async def test_an_answer_is_streamed_and_then_posted_once(case: Case, answers: AnswerActivities) -> None:
@@ -68,7 +93,7 @@ async def test_an_answer_is_streamed_and_then_posted_once(case: Case, answers: A
         ("widget:c1", call.key, 1, 6, "👋🏽"),
         ("widget:c1", call.key, 1, 10, " done"),
     ], "offsets count UTF-16 units, as browsers do"
-    assert case.hub.stages == [SEARCHING, WRITING, ""]
+    assert case.hub.stages == [], "nobody could read what is over at once"
     assert case.platform.texts == ["Grüße 👋🏽 done"]
     assert await answers.stream_answer(call) == said
     assert case.model.paid == ["answer"]

@@ -11,7 +11,7 @@ from temporalio.service import RPCStatusCode
 
 from gateways.adapter import Earlier, Inbound
 from gateways.delivery import Delivery, retry_in
-from gateways.routing import CLOSED, FROM_BOT, NO_LISTENER, RECORDED, Routing
+from gateways.routing import CLOSED, FROM_BOT, NO_LISTENER, RECORDED, Letter, Routing
 from gateways.sweeper import Sweeper
 from gateways.temporal import Failure, failure_of
 from gateways.wire import Outcome, SessionStart
@@ -36,8 +36,13 @@ class Desk:
         self.delivery = Delivery(store, temporal)
         self.sweeper = Sweeper(store, temporal, self.delivery)
         self.told: list[int] = []
+        self.letters: list[Letter | None] = []
         self.pokes: list[str] = []
-        self.routing = Routing(store, self.told.append, self.pokes.append)
+        self.routing = Routing(store, self._tell, self.pokes.append)
+
+    def _tell(self, session_id: int, letter: Letter | None) -> None:
+        self.told.append(session_id)
+        self.letters.append(letter)
 
     async def row(self, id: int) -> InboxRow:
         async with self.store.read() as db:
@@ -115,6 +120,35 @@ async def test_a_sender_that_hangs_up_does_not_undo_its_message(desk: Desk) -> N
     again = await desk.routing.take_in(said())
     assert again.repeated
     assert desk.told[0] == again.session_id
+
+
+async def test_what_is_next_is_delivered_from_the_letter_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted = await desk.routing.take_in(said("How do I log in?"))
+    (letter,) = desk.letters
+    assert letter is not None
+
+    def read() -> None:
+        raise AssertionError("the record was read again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.store, "read", read)
+        desk.delivery.soon(letter.session.id, letter)
+        await desk.delivery.idle()
+    assert [(e.inbox_id, e.message.text if e.message else "") for _, e in desk.temporal.signals] == [
+        (accepted.inbox_id, "How do I log in?")
+    ]
+    assert (await desk.row(accepted.inbox_id)).signalled_at is not None
+
+
+async def test_there_is_no_letter_while_something_earlier_waits(desk: Desk) -> None:
+    first = await desk.routing.take_in(said("1", id="m1"))
+    await desk.routing.take_in(said("2", id="m2"))
+    assert [letter is not None for letter in desk.letters] == [True, False]
+    assert first.session_id is not None
+    await desk.delivery.deliver(first.session_id)
+    assert [e.message.text for _, e in desk.temporal.signals if e.message] == ["1", "2"]
+    await desk.routing.take_in(said("3", id="m3"))
+    assert desk.letters[-1] is not None
 
 
 async def test_many_at_once_are_one_session_and_stay_in_order(desk: Desk) -> None:

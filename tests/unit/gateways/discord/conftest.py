@@ -66,7 +66,7 @@ class Server:
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
-        self.routing = Routing(self.store, self.delivered.append, lambda key: None)
+        self.routing = Routing(self.store, lambda session, letter: self.delivered.append(session), lambda key: None)
         self.adapter = DiscordAdapter(self.store, SEAL, self.settings)
 
     # Inbound
