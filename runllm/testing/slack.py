@@ -113,6 +113,29 @@ class Slack:
         who = self._do(lambda: self._member(by, where))
         return ThreadInSlack(self, where, self._finish(self._platform.say(where, who, text)))
 
+    def writes(self, text: str, *, by: str = "Ada") -> "ThreadInSlack":
+        """Somebody writes a direct message to the bot, which calls it without a mention.
+
+        Args:
+            text: What they write.
+            by: Who writes.
+
+        Returns:
+            The thread that answers to it will hang on.
+
+        Example:
+            ```python
+            thread = slack.writes("How do I export?", by="Ada")
+            ```
+        """
+
+        def direct() -> str:
+            user = self._user(by)
+            id = f"D{self.team_id[1:]}{user[1:]}"
+            return self._platform.channel(self.team_id, id, f"{by} and the bot", "im").id
+
+        return self.says(self._do(direct), text, by=by)
+
     def thread(self, channel: str, number: int = 1, seconds: float = PATIENCE) -> "ThreadInSlack":
         """A thread that the engine began in a channel, like that of `agent.create_or_get_slack_thread`.
 
@@ -191,7 +214,7 @@ class Slack:
         for where in self._platform.channels.values():
             new = self._new(where.id) if where.team_id == self.team_id else []
             if new:
-                yield f"#{where.name}"
+                yield where.name if where.kind == "im" else f"#{where.name}"
             for first in new:
                 if _is_first(first):
                     yield self._line(first)

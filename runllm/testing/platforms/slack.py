@@ -234,10 +234,10 @@ class FakeSlack:
         self.grants.setdefault(token, Grant(team_id, ALL_SCOPES.split(",")))
         return token
 
-    def channel(self, team_id: str, id: str, name: str = "") -> Channel:
+    def channel(self, team_id: str, id: str, name: str = "", kind: str = "channel") -> Channel:
         """A channel of a workspace, with the app in it; made on first sight."""
         if id not in self.channels:
-            self.channels[id] = Channel(id, members={self.bot_user_id}, name=name, team_id=team_id)
+            self.channels[id] = Channel(id, kind, {self.bot_user_id}, name=name, team_id=team_id)
         return self.channels[id]
 
     # What people do

@@ -162,6 +162,17 @@ def test_what_somebody_says_arrives_signed_with_author_channel_and_workspace(ser
     assert (reaction["team_id"], reaction["event"]["reaction"]) == ("T777", "eyes")
 
 
+def test_a_direct_message_calls_the_bot_without_a_mention(serving: Serving, engine: Engine) -> None:
+    slack = Slack(serving, deliver_to=engine.url)
+    thread = slack.writes("Psst", by="Ada")
+    [said] = engine.took("message")
+    assert (said["event"]["channel_type"], said["event"]["user"]) == ("im", slack.user("Ada"))
+    engine.posts(slack, thread.channel, "Yes?", thread_ts=thread.ts)
+    assert thread.read(1) == ["Yes?"]
+    assert slack.writes("Again", by="Ada").channel == thread.channel != slack.writes("Hello", by="Grace").channel
+    assert slack.transcript().splitlines()[:3] == ["Ada and the bot", "Ada: Psst", "  Support: Yes?"]
+
+
 def test_a_thread_is_read_once_the_engine_has_posted(serving: Serving, engine: Engine) -> None:
     slack = Slack(serving)
     thread = slack.says("#support", "Hello")
