@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -254,6 +255,18 @@ class RunningEngine:
         self.wait(
             lambda: (self.home / "api_key").exists() and self.api("/api/v1/workflows") is not None, what="the start"
         )
+
+    def errors(self, since: datetime) -> str:
+        """What the logs of its conversations say went wrong since then, a line each; empty where nothing did."""
+        lines: list[str] = []
+        for session in self.api("/api/v1/sessions?limit=20")["sessions"]:
+            if datetime.fromisoformat(session["active_at"]) < since:
+                break  # the most recently active ones come first
+            name = f"session {session['id']} of {session['published_name']}"
+            log = self.api(f"/api/v1/sessions/{session['id']}")["log"]
+            new = [one for one in log if one["level"] == "error" and datetime.fromisoformat(one["at"]) >= since]
+            lines += [f"{name}, {one['handler']}: {one['text']}" for one in new]
+        return "\n".join(lines)
 
     def printed(self) -> str:
         """The end of what it printed."""

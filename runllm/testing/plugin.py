@@ -4,6 +4,7 @@ It loads by itself.
 """
 
 from collections.abc import Generator, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from runllm.testing.engine import RunningEngine
 
 _TALKS = pytest.StashKey[list[Rehearsal]]()
+_BEGAN = pytest.StashKey[datetime]()
 _ENGINES = pytest.StashKey[list["RunningEngine"]]()
 
 
@@ -114,6 +116,7 @@ def _beside(config: pytest.Config, path: str) -> Path:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What earlier tests talked through is not shown below the failure of this one."""
+    item.stash[_BEGAN] = datetime.now(UTC)
     for engine in item.config.stash.get(_ENGINES, []):
         engine.platforms.used.clear()
 
@@ -137,5 +140,17 @@ def pytest_runtest_makereport(
         for talk in item.stash.get(_TALKS, []):
             report.sections.append(("The conversation", talk.transcript()))
         for engine in item.config.stash.get(_ENGINES, []):
-            report.sections += [(told.title, told.transcript()) for told in engine.platforms.used]
+            report.sections += [(told.title, told.transcript() or "(nothing)") for told in engine.platforms.used]
+            report.sections += _errors(engine, item.stash[_BEGAN])
     return report
+
+
+def _errors(engine: "RunningEngine", since: datetime) -> list[tuple[str, str]]:
+    """What went wrong in handlers, as a section of a report; nothing where an engine cannot say."""
+    import httpx  # the engine's tests have it loaded already
+
+    try:
+        errors = engine.errors(since)
+    except (httpx.HTTPError, OSError):
+        return []
+    return [("What went wrong in handlers", errors)] if errors else []

@@ -214,7 +214,7 @@ class Slack:
         for where in self._platform.channels.values():
             new = self._new(where.id) if where.team_id == self.team_id else []
             if new:
-                yield where.name if where.kind == "im" else f"#{where.name}"
+                yield where.name if where.kind == "im" else f"#{where.name or where.id}"
             for first in new:
                 if _is_first(first):
                     yield self._line(first)

@@ -527,9 +527,14 @@ from runllm.testing.visitor import Visitor
 @pytest.fixture(scope="session")
 def engine(pytestconfig):
     serving = Serving()
-    pytestconfig.stash[_ENGINES] = [SimpleNamespace(platforms=serving)]
+    pytestconfig.stash[_ENGINES] = [SimpleNamespace(platforms=serving, errors=errors)]
     yield serving
     serving.close()
+
+
+def errors(since):
+    assert since.tzinfo is not None
+    return "session 1 of support, answer: ValueError: no"
 
 
 def test_that_fails(engine):
@@ -546,5 +551,6 @@ def test_what_was_said_is_below_the_failure_of_the_test_that_said_it(pytester: p
     Path(pytester.path, "test_it.py").write_text(PROJECT, encoding="utf-8")
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function")
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*Slack, workspace T0123456789*", "[#]support", "Ada: Is it down?"])
+    shown = ["*Slack, workspace T0123456789*", "[#]support", "Ada: Is it down?", "*What went wrong in handlers*"]
+    result.stdout.fnmatch_lines([*shown, "session 1 of support, answer: ValueError: no"])
     assert result.stdout.str().count("Is it down?\n") == 1
