@@ -30,13 +30,14 @@ from store.engine import Store
 from store.knowledge import NewPassage
 from store.vectors import NewVector
 from worker.answering import calibration
-from worker.answering.calibration import Judged, Label
+from worker.answering.calibration import Figures, Judged, Label
 from worker.answering.choosing import Choice, Chooser
+from worker.answering.confidence import DEFAULT
 from worker.answering.documents import parse
 from worker.answering.embedding_minilm import MiniLM
 from worker.answering.embedding_passages import as_text
 from worker.answering.nearness import Nearness
-from worker.answering.protocol import Question, Turn
+from worker.answering.protocol import Fitted, Question, Turn
 from worker.answering.retrieval import PassageRetriever
 from worker.answering.vectors import Floats, as_literal, encode
 from worker.answering.words import terms
@@ -47,6 +48,8 @@ SETS = ("stackfaq", "mtragun", "awsqa")
 BEST = 10
 LARGE = 100_000
 ASKED_OF_LARGE = 200
+DRAWS = 10
+EVENLY = 100
 
 Finder = Callable[[Question], Awaitable[Sequence[str]]]
 
@@ -319,25 +322,48 @@ async def sureness(databases: "Databases", embedder: Remembering) -> None:
     """Hold-out: the documents of half the answers are taken out, so those questions are unanswered."""
     table = Table(
         "Answered, unanswered or irrelevant: balanced accuracy",
-        ["set", "questions", "as it comes", "calibrated with 50", "answered / unanswered / irrelevant, as it comes"],
-    )
+        ["set", "questions", "as it comes", "fitted to the others", "calibrated with 50", "the same, from the others",
+         *(f"{which}: answered / unanswered / irrelevant" for which in ("as it comes", "calibrated"))],
+    )  # fmt: skip
     other = [one["question"] for one in lines("rayq", "questions.jsonl")]
     other += [one["text"] for one in lines("clinc150", "val.jsonl")][::10]
-    for name in SETS:
-        one = read_set(name)
-        before, after, recalls, count = [], [], [], 0
-        for seed in range(4 if name == "awsqa" else 2):
-            judged, groups = await _held_out(databases, embedder, one, other, random.Random(seed))
-            count = len(judged)
-            figures = calibration.measure(judged, None)
-            before.append(figures.balanced)
-            recalls.append([figures.recall[label] for label in calibration.LABELS])
-            after += [_calibrated(judged, groups, random.Random(draw)) for draw in range(5)]
-        shown = " / ".join(f"{figure:.2f}" for figure in np.mean(recalls, axis=0))
-        table.rows.append([name, count, fmean(before), fmean(after), shown])
-    table.rows.append(["mean", "", fmean(float(str(row[2])) for row in table.rows),
-                       fmean(float(str(row[3])) for row in table.rows), ""])  # fmt: skip
+    halves = {
+        name: [
+            await _held_out(databases, embedder, read_set(name), other, random.Random(seed))
+            for seed in range(4 if name == "awsqa" else 2)
+        ]
+        for name in SETS
+    }
+    for name, made in halves.items():
+        foreign = _fitted_to([judged for one, some in halves.items() if one != name for judged, _ in some])
+        figures = [calibration.measure(judged, None) for judged, _ in made]
+        alien = [calibration.measure(judged, foreign) for judged, _ in made]
+        after = [_calibrated(*half, DEFAULT, draw) for half in made for draw in range(DRAWS)]
+        from_others = [_calibrated(*half, foreign, draw) for half in made for draw in range(DRAWS)]
+        balanced = [fmean(one.balanced for one in some) for some in (figures, alien, after, from_others)]
+        table.rows.append([name, len(made[0][0]), *balanced, _recalls(figures), _recalls(after)])
+    means = [fmean(float(str(row[column])) for row in table.rows) for column in range(2, 6)]
+    table.rows.append(["mean", "", *means, "", ""])
     table.show()
+
+
+def _recalls(figures: Sequence[Figures]) -> str:
+    """Of the draws that have the label: fifty of awsqa's questions may leave none of one."""
+    shown = [fmean(one.recall[label] for one in figures if label in one.recall) for label in calibration.LABELS]
+    return " / ".join(f"{one:.2f}" for one in shown)
+
+
+def _fitted_to(sets: Sequence[Sequence[Judged]]) -> Fitted:
+    """Weights that know these knowledge bases only, each of them and of its labels counting the same."""
+    chance = random.Random(5)
+    evenly = [
+        chance.choice([one for one in judged if one.label == label]).model_copy(update={"vector": ()})
+        for judged in sets
+        for label in calibration.LABELS
+        for _ in range(EVENLY)
+    ]
+    nothing = Fitted(relevance=[0.0] * len(DEFAULT.relevance), answer=[0.0] * len(DEFAULT.answer))
+    return calibration.fit(evenly, nothing)
 
 
 async def _held_out(
@@ -358,19 +384,22 @@ async def _held_out(
     async with databases.store("SQLite") as store:
         agent = await fill(store, one, embedder, gone)
         retriever = PassageRetriever(store, embedder)
-        judged = [Judged(label=label, found=await retriever.find(agent, asked)) for label, asked, _ in labelled]
+        made = embedder.remembered([asked.text for _, asked, _ in labelled])
+        judged = [
+            Judged(label=label, found=await retriever.find(agent, asked), vector=vector.tolist())
+            for (label, asked, _), vector in zip(labelled, made, strict=True)
+        ]
     return judged, [group for _, _, group in labelled]
 
 
-def _calibrated(judged: Sequence[Judged], groups: Sequence[str], chance: random.Random) -> float:
+def _calibrated(judged: Sequence[Judged], groups: Sequence[str], prior: Fitted, draw: int) -> Figures:
     """Fifty questions fit the weights; the others, of other conversations, are told by them."""
     order = list(range(len(judged)))
-    chance.shuffle(order)
+    random.Random(draw).shuffle(order)
     chosen = order[:50]
     known = {groups[place] for place in chosen}
-    fitted = calibration.fit([judged[place] for place in chosen])
-    rest = [judged[place] for place in order[50:] if groups[place] not in known]
-    return calibration.measure(rest, fitted).balanced
+    fitted = calibration.fit([judged[place] for place in chosen], prior)
+    return calibration.measure([judged[place] for place in order[50:] if groups[place] not in known], fitted)
 
 
 DOMAINS = {

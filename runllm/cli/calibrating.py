@@ -121,7 +121,7 @@ async def _calibrated(
             found = [one for one in await agents.every_agent(db) if one.name == agent_name]
         if not found:
             raise UsageError(f"There is no agent {agent_name!r} in the record. `runllm dev` makes the first one")
-        judged = await _judged(PassageRetriever(store, chosen.embedder), found[0].id, labelled)
+        judged = await _judged(PassageRetriever(store, chosen.embedder), chosen.embedder, found[0].id, labelled)
         before = calibration.measure(judged, None)
         after = calibration.cross_validated(judged)
         fitted = calibration.fit(judged)
@@ -136,13 +136,14 @@ async def _calibrated(
     return before, after, fitted, chosen.embedder.name
 
 
-async def _judged(retriever: Any, agent_id: int, labelled: "list[Labelled]") -> "list[Judged]":
+async def _judged(retriever: Any, embedder: Any, agent_id: int, labelled: "list[Labelled]") -> "list[Judged]":
     from worker.answering.calibration import Judged
     from worker.answering.protocol import Question
 
     judged = []
+    vectors = await embedder.embed([one.question for one in labelled])
     with _Bar(len(labelled)) as step:
-        for one in labelled:
+        for one, vector in zip(labelled, vectors, strict=True):
             found = await retriever.find(agent_id, Question(text=one.question, history=one.history))
             if not found.searched:
                 raise UsageError("The knowledge base is empty. `runllm docs add FOLDER` indexes documentation")
@@ -151,7 +152,7 @@ async def _judged(retriever: Any, agent_id: int, labelled: "list[Labelled]") -> 
                     "The passages have no vectors yet. A running engine makes them; `runllm doctor` tells whether "
                     "one runs"
                 )
-            judged.append(Judged(label=one.label, found=found))
+            judged.append(Judged(label=one.label, found=found, vector=vector.tolist()))
             step()
     return judged
 

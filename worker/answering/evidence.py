@@ -2,7 +2,8 @@
 
 A cosine of 0.5 is chance in one knowledge base and a certain hit in another: it grows with how many passages there are
 and how alike they are. So each knowledge base is asked the `OFF_TOPIC` questions once, about everything and nothing,
-and what they reach is what a question reaches by chance.
+and what they reach is what a question reaches by chance. And each question is compared with them: one that is nearer
+to what people ask elsewhere than to any passage is hardly about the subject.
 """
 
 from runllm.operations import Frozen
@@ -29,9 +30,51 @@ OFF_TOPIC = (
 )  # fmt: skip
 """A few of them will be on topic somewhere; what counts is the one in the middle."""
 
+ELSEWHERE = (
+    *OFF_TOPIC,
+    "How do I ask for a day off without upsetting my manager?", "Which team plays at home this weekend?",
+    "How long does it take to walk to the station?", "What can I cook with potatoes and cream?",
+    "Is it safe to take two of these pills a day?", "Who painted the ceiling of that chapel?",
+    "How do I get rid of ants in the kitchen?", "Turn off the lights in the living room", "Read me the news",
+    "Remind me to call my mother on Friday", "What is fifteen per cent of eighty?",
+    "How do you say good morning in Japanese?", "Are you a real person?", "What is your favourite colour?",
+    "Thank you, that was all", "Transfer fifty to my savings account", "Why was my card declined in the shop?",
+    "How much do I owe on my loan?", "What is my credit score?", "Book a table for four tonight",
+    "Do I need a visa for Brazil?", "Where is my suitcase, the airline lost it",
+    "How many miles until my next oil change?", "What is the speed limit here?",
+    "How do I reset the password of my email?", "My phone does not charge any more",
+    "How do I connect my printer to the wireless network?", "Which laptop is best for students?",
+    "How do I make a pivot table in a spreadsheet?", "How do I undo my last commit?",
+    "What is the difference between a list and a tuple?", "Why does my SQL query use no index?",
+    "How do I deploy a container to a cluster?", "How many workers should a queue have?",
+    "How do I read a large file line by line?", "What does a segmentation fault mean?",
+    "How do I centre an element with CSS?", "How do I tune the hyperparameters of a model?",
+    "How do I plot a histogram?", "What is overfitting?", "How do I parallelise a loop over many machines?",
+    "How do I serve a model behind an API?", "Where are the logs of a job that failed?",
+    "How do I schedule a task every night?", "How is memory shared between processes?",
+    "Can my landlord raise the rent?", "How do I register a company?", "When are elections held?",
+    "What is the capital of Mongolia?", "Who wrote this song?", "Which planet has the most moons?",
+    "How does photosynthesis work?", "What caused the fall of the empire?", "How do I solve a quadratic equation?",
+    "How old is the universe?", "How do I lose weight before summer?", "What helps against a headache?",
+    "How often should I water a cactus?", "How do I knit a scarf?", "How do I improve my serve in tennis?",
+    "Which film won the most awards?", "How do I get a stain out of a sofa?", "Can I freeze cooked rice?",
+    "What size shoes should I buy for a toddler?", "How do I learn to play the guitar?",
+    "What is a fair price for a used bicycle?", "Should I invest in shares or in bonds?",
+    "How do I apply for a passport?", "Where do I vote?", "When is the library open?",
+)  # fmt: skip
+"""What people ask elsewhere: small talk, errands, money, travel, health, school, computers, programs, machines.
+
+With 105 in place of `OFF_TOPIC`'s 40, irrelevant questions were told better in each of three knowledge bases.
+"""
 
 USUAL_AGREEMENT = 1.53
 """Of a question in a knowledge base with documents enough; in a smaller one agreement says nothing."""
+
+
+USUAL_ELSEWHERE = 0.17
+
+RELEVANCE_NUMBERS, ANSWER_NUMBERS = 3, 6
+"""How many numbers there are of each kind, which is how many weights a fit has beside its constant."""
 
 
 class Chance(Frozen):
@@ -51,7 +94,12 @@ class Evidence(Frozen):
         coverage: How much of what the question asks for the best passage has, rare words counting more.
         lead: How much the best document is ahead of the tenth; where there are fewer, of what chance reaches.
         agreement: How many of the five best documents by words are among the five best by meaning.
+        earlier: Of the passage that is nearest in meaning to what was asked before; `cosine` where nothing was.
+        conversation: `cosine` and `earlier`, together.
         chance: What a question about something else reaches.
+        elsewhere: How near the question is to the three of `ELSEWHERE` that are most like it, and not covered here.
+        leaning: What the question itself is worth where it is like those that a person labelled; above 0 is for the
+            subject.
     """
 
     score: float
@@ -60,11 +108,20 @@ class Evidence(Frozen):
     coverage: float
     lead: float
     agreement: float
+    earlier: float
+    conversation: float
     chance: Chance = Chance()
+    elsewhere: float = USUAL_ELSEWHERE
+    leaning: float = 0.0
 
     def of_relevance(self) -> list[float]:
         """What tells a question about the subject from one about something else; about 0 on average, 1 apart."""
-        return [(self.score - self.chance.score - 0.23) / 0.23, (self.cosine - self.chance.cosine - 0.23) / 0.21]
+        return [
+            (self.conversation - self.chance.cosine - 0.23) / 0.20,
+            (self.cosine - self.chance.cosine - 0.23) / 0.21,
+            # It may tip the balance: what is asked elsewhere in much the same words may be asked here as well.
+            min(max((self.elsewhere - USUAL_ELSEWHERE) / 0.05, -0.8), 0.8),
+        ]
 
     def of_answer(self) -> list[float]:
         """What tells a question with an answer from one without; about 0 on average, 1 apart."""
@@ -76,4 +133,5 @@ class Evidence(Frozen):
             (self.lead - 0.197) / 0.143,
             (self.coverage - 0.446) / 0.282,
             (self.agreement - USUAL_AGREEMENT) / 1.55,
+            (self.earlier - self.chance.cosine - 0.3) / 0.2,
         ]

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from runllm.bridge.messages import AnswerCategory, Source
 from runllm.operations import Frozen, ToolCall, ToolSpec
-from worker.answering.evidence import Evidence
+from worker.answering.evidence import ANSWER_NUMBERS, RELEVANCE_NUMBERS, Evidence
 
 Emit = Callable[[str], Awaitable[None]]
 """Takes the next piece of an answer's text while it is being made. Pieces may be lost; the answer is the record."""
@@ -61,10 +61,21 @@ class Passage(Frozen):
 
 
 class Fitted(Frozen):
-    """Weights of `Evidence`: for whether a question is about the knowledge base, and for whether that answers it."""
+    """Weights of `Evidence`: for whether a question is about the knowledge base, and for whether that answers it.
+
+    Attributes:
+        direction: Where, among all that questions can be about, those are that people labelled as about the subject,
+            seen from those about something else; none where nobody labelled any.
+    """
 
     relevance: Sequence[float]
     answer: Sequence[float]
+    direction: Sequence[float] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether it weighs what is looked at today; an older version looked at less."""
+        return len(self.relevance) == RELEVANCE_NUMBERS + 1 and len(self.answer) == ANSWER_NUMBERS + 1
 
 
 class Found(Frozen):

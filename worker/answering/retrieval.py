@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from store import search
@@ -19,12 +20,12 @@ from store import vectors as vectors_kept
 from store.engine import Store
 from store.search import Candidate
 from worker.answering.embedding import Embedder
-from worker.answering.evidence import OFF_TOPIC, Chance, Evidence
+from worker.answering.evidence import ELSEWHERE, OFF_TOPIC, Chance, Evidence
 from worker.answering.nearness import Nearness
 from worker.answering.protocol import Fitted, Found, Passage, Question, Turn
 from worker.answering.scoring import Floats, Query, Ranked, ranked
 from worker.answering.stems import stem
-from worker.answering.weighing import evidence_of
+from worker.answering.weighing import evidence_of, leaning, likeness
 from worker.answering.words import idf, nearest_word, terms
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class _Knowledge:
     vocabulary_size: int = 0
     chance: Chance = field(default_factory=Chance)
     chance_size: int = 0
+    covered: Floats | None = None
     fitted: Fitted | None = None
     fitted_until: float = 0.0
 
@@ -77,7 +79,7 @@ class PassageRetriever:
         self._store = store
         self._embedder = embedder
         self._near = Nearness(store, embedder) if embedder else None
-        self._off_topic: Floats | None = None
+        self._elsewhere: Floats | None = None
         self._remembered: dict[int, _Knowledge] = {}
 
     @property
@@ -100,9 +102,8 @@ class PassageRetriever:
         best = await self._ranked(agent_id, known, asked, found, vectors, internal=internal)
         evidence = fitted = None
         if vectors is not None and best and best[0].cosine is not None:
-            chance = await self._chance(agent_id, known)
             fitted = await self._fitted(agent_id, known)
-            evidence = evidence_of(best, chance, with_history=len(vectors) > 1)
+            evidence = await self._evidence(agent_id, known, best, vectors[0], fitted)
         return _found(best, asked, known, limit, evidence, fitted)
 
     async def _by_words(
@@ -132,16 +133,32 @@ class PassageRetriever:
         cosines = await self._near.cosines(agent_id, vectors, [one.id for one in candidates])
         return ranked(candidates, asked.last, asked.history, known.average_length, cosines)
 
-    async def _chance(self, agent_id: int, known: _Knowledge) -> Chance:
+    async def _evidence(
+        self, agent_id: int, known: _Knowledge, best: Sequence[Ranked], vector: Floats, fitted: Fitted | None
+    ) -> Evidence | None:
+        elsewhere = await self._asked_elsewhere()
+        if elsewhere is None:
+            return None
+        chance = await self._chance(agent_id, known, elsewhere)
+        evidence = evidence_of(best, chance, likeness(vector, elsewhere, known.covered))
+        return evidence.model_copy(update={"leaning": leaning(fitted, vector)}) if evidence and fitted else evidence
+
+    async def _asked_elsewhere(self) -> Floats | None:
+        if self._elsewhere is None and self._embedder is not None:
+            try:
+                self._elsewhere = await self._embedder.embed(ELSEWHERE)
+            except OSError as error:
+                log.warning("How sure an answer is, is told by its words alone: %s", error)
+        return self._elsewhere
+
+    async def _chance(self, agent_id: int, known: _Knowledge, elsewhere: Floats) -> Chance:
         """What questions about something else reach: asked once, and again when the size has changed by a fifth."""
         if abs(known.size - known.chance_size) <= 0.2 * known.chance_size:
             return known.chance
         known.chance_size = known.size
-        if self._off_topic is None and self._embedder is not None:
-            self._off_topic = await self._embedder.embed(OFF_TOPIC)
         scores: list[float] = []
         cosines: list[float] = []
-        for text, vector in zip(OFF_TOPIC, self._off_topic if self._off_topic is not None else (), strict=True):
+        for text, vector in zip(OFF_TOPIC, elsewhere[: len(OFF_TOPIC)], strict=True):
             async with self._store.read() as db:
                 asked = await _asked(db, agent_id, known, Question(text=text))
                 found = await _with_the_words(db, agent_id, known, asked, internal=True)
@@ -149,14 +166,24 @@ class PassageRetriever:
             scores.append(best[0].score if best else 0.0)
             cosines.append(max((one.cosine or 0.0 for one in best), default=0.0))
         known.chance = Chance(score=median(scores), cosine=median(cosines))
+        known.covered = await self._covered(agent_id, elsewhere)
         return known.chance
+
+    async def _covered(self, agent_id: int, elsewhere: Floats) -> Floats | None:
+        """How much nearer than usual a knowledge base comes to each question of elsewhere: some it may well answer."""
+        nearest = await self._near.nearest(agent_id, elsewhere, 1, internal=True) if self._near else []
+        if self._near is None or not nearest:
+            return None
+        near = np.nan_to_num((await self._near.cosines(agent_id, elsewhere, nearest)).max(axis=1))
+        covered: Floats = np.maximum(near - np.median(near), 0.0)
+        return covered
 
     async def _fitted(self, agent_id: int, known: _Knowledge) -> Fitted | None:
         now = time.monotonic()
         if self._embedder is not None and now >= known.fitted_until:
             async with self._store.read() as db:
                 kept = await vectors_kept.calibration(db, agent_id, self._embedder.name)
-            known.fitted = Fitted.model_validate(kept) if kept else None
+            known.fitted = _usable(Fitted.model_validate(kept), agent_id) if kept else None
             known.fitted_until = now + _FITTED_SECONDS
         return known.fitted
 
@@ -171,6 +198,16 @@ class PassageRetriever:
         except OSError as error:
             log.warning("A question is searched by its words alone: %s", error)
             return None
+
+
+def _usable(fitted: Fitted, agent_id: int) -> Fitted | None:
+    if not fitted.fits:
+        log.warning(
+            "Agent %d was calibrated by an older version, which does not count any more: `runllm docs calibrate` "
+            "fits it again", agent_id,
+        )  # fmt: skip
+        return None
+    return fitted
 
 
 def _found(

@@ -59,6 +59,7 @@ class Ranked:
         match: How much it is about the question, as a multiple of what the question's words weigh.
         cosine: How near it is in meaning; None where it has no vector.
         own_score: What the last message alone gives it.
+        earlier_cosine: How near it is in meaning to what was asked before; None where nothing was.
     """
 
     candidate: Candidate
@@ -69,6 +70,7 @@ class Ranked:
     match: float
     cosine: float | None = None
     own_score: float = 0.0
+    earlier_cosine: float | None = None
 
 
 def ranked(
@@ -87,11 +89,13 @@ def ranked(
         scored = [_with(one, score, None) for one, score in zip(words, scores, strict=True)]
     else:
         mixed = own = _mixed([one.own for one in words], last.total, near[0])
+        before: Sequence[float | None] = [None] * len(words)
         if len(near) > 1:
+            before = near[1].tolist()
             mixed = own + HISTORY_WEIGHT * _mixed([one.earlier for one in words], history.total, near[1])
         scored = [
-            _with(one, float(score), float(cosine), float(alone))
-            for one, score, cosine, alone in zip(words, mixed, near[0], own, strict=True)
+            _with(one, float(score), float(cosine), float(alone), earlier)
+            for one, score, cosine, alone, earlier in zip(words, mixed, near[0], own, before, strict=True)
         ]
     return sorted(scored, key=lambda one: (-one.score, one.candidate.id))
 
@@ -113,7 +117,9 @@ def _filled(cosines: Floats) -> Floats | None:
     return made
 
 
-def _with(one: Ranked, score: float, cosine: float | None, own_score: float = 0.0) -> Ranked:
+def _with(
+    one: Ranked, score: float, cosine: float | None, own_score: float = 0.0, earlier_cosine: float | None = None
+) -> Ranked:
     return Ranked(
         candidate=one.candidate,
         score=score,
@@ -123,6 +129,7 @@ def _with(one: Ranked, score: float, cosine: float | None, own_score: float = 0.
         match=one.match,
         cosine=cosine,
         own_score=own_score,
+        earlier_cosine=earlier_cosine,
     )
 
 

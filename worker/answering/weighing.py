@@ -2,18 +2,25 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from worker.answering.evidence import USUAL_AGREEMENT, Chance, Evidence
-from worker.answering.scoring import HISTORY_WEIGHT, Ranked
+from worker.answering.protocol import Fitted
+from worker.answering.scoring import HISTORY_WEIGHT, Floats, Ranked
 
 _LOOKED_AT = 5
+_MOST_ALIKE = 3
 _TENTH = 9
 
 
-def evidence_of(best: Sequence[Ranked], chance: Chance, *, with_history: bool) -> Evidence | None:
+def evidence_of(best: Sequence[Ranked], chance: Chance, elsewhere: float) -> Evidence | None:
     """What the ranked passages say; None where they have no vectors, or there are none."""
     if not best or best[0].cosine is None:
         return None
-    total = 1 + HISTORY_WEIGHT if with_history else 1.0
+    cosine = max(one.cosine or 0.0 for one in best)
+    before = [one.earlier_cosine for one in best if one.earlier_cosine is not None]
+    earlier = max(before, default=cosine)
+    total = 1 + HISTORY_WEIGHT if before else 1.0
     firsts: dict[int, Ranked] = {}
     for one in best:
         firsts.setdefault(one.candidate.document_id, one)
@@ -22,12 +29,32 @@ def evidence_of(best: Sequence[Ranked], chance: Chance, *, with_history: bool) -
     return Evidence(
         score=best[0].score / total,
         own_score=best[0].own_score,
-        cosine=max(one.cosine or 0.0 for one in best),
+        cosine=cosine,
         coverage=best[0].coverage,
         lead=(best[0].score - tenth) / total,
         agreement=_agreement(best) if len(documents) >= _LOOKED_AT else USUAL_AGREEMENT,
         chance=chance,
+        earlier=earlier,
+        conversation=(cosine + HISTORY_WEIGHT * earlier) / (1 + HISTORY_WEIGHT),
+        elsewhere=elsewhere,
     )
+
+
+def likeness(vector: Floats, elsewhere: Floats, covered: Floats | None) -> float:
+    """How like a question is to the few that people ask elsewhere and that are most like it.
+
+    Those that a knowledge base covers itself count less: with a page about bills, a question about bills is on the
+    subject.
+    """
+    alike = elsewhere @ vector - (0.0 if covered is None else covered)
+    return float(np.sort(alike)[-_MOST_ALIKE:].mean())
+
+
+def leaning(fitted: Fitted | None, vector: Sequence[float] | Floats) -> float:
+    """What a question by itself is worth in a calibrated knowledge base; 0 in others."""
+    if fitted is None or len(fitted.direction) != len(vector):
+        return 0.0
+    return float(np.dot(np.asarray(fitted.direction), np.asarray(vector)))
 
 
 def _agreement(best: Sequence[Ranked]) -> int:

@@ -18,7 +18,7 @@ PASSAGE = Passage(id=1, document_id=1, title="A", heading_path="", url=None, tex
 def found(score: float, cosine: float, lead: float = 0.2, chance: float = 0.2) -> Found:
     evidence = Evidence(
         score=score, own_score=score, cosine=cosine, coverage=0.5, lead=lead, agreement=2,
-        chance=Chance(score=chance, cosine=chance),
+        earlier=cosine, conversation=cosine, chance=Chance(score=chance, cosine=chance),
     )  # fmt: skip
     return Found(passages=[PASSAGE], weights={"a": 1.0}, searched=500, evidence=evidence)
 
@@ -88,6 +88,35 @@ def test_a_rare_label_counts_as_much_as_a_frequent_one() -> None:
     few = some({"irrelevant": (0.6, 0.55)}, 4)
     fitted = calibration.fit([*many, *few])
     assert calibration.measure([*many, *few], fitted).recall["irrelevant"] >= 0.75
+
+
+def test_a_question_nearer_to_what_people_ask_elsewhere_is_about_something_else() -> None:
+    def asked(elsewhere: float) -> AnswerCategory:
+        seen = found(0.36, 0.38)
+        assert seen.evidence is not None
+        return category_of(
+            seen.model_copy(update={"evidence": seen.evidence.model_copy(update={"elsewhere": elsewhere})})
+        )
+
+    assert asked(0.10) is not AnswerCategory.IRRELEVANT
+    assert asked(0.45) is AnswerCategory.IRRELEVANT
+
+
+def test_labelled_questions_tell_others_like_them_where_what_is_found_tells_nothing() -> None:
+    chance = np.random.default_rng(3)
+    subjects = {"unanswered": [1.0, 0.0, 0.2], "irrelevant": [0.0, 1.0, 0.2]}
+
+    def asked(label: Label, each: int) -> list[Judged]:
+        rows = [np.asarray(subjects[label]) + chance.normal(0, 0.15, 3) for _ in range(each)]
+        return [
+            Judged(label=label, found=found(0.4, 0.4, 0.05), vector=(row / np.linalg.norm(row)).tolist())
+            for row in rows
+        ]
+
+    fitted = calibration.fit([*asked("unanswered", 17), *asked("irrelevant", 17)])
+    others = [*asked("unanswered", 50), *asked("irrelevant", 50)]
+    assert calibration.measure(others, None).balanced == 0.5, "the same was found for all of them"
+    assert calibration.measure(others, fitted).balanced > 0.95
 
 
 def test_figures_tell_each_label_and_their_mean() -> None:

@@ -11,11 +11,11 @@ from runllm.bridge.messages import AnswerCategory
 from store import knowledge, vectors
 from store.engine import Store
 from store.models import KnowledgeSource
-from worker.answering.confidence import category_of
+from worker.answering.confidence import DEFAULT, category_of
 from worker.answering.embedding import Chosen
 from worker.answering.embedding_minilm import MiniLM
 from worker.answering.embedding_passages import PassageEmbedding
-from worker.answering.protocol import Fitted, Found, Question
+from worker.answering.protocol import Fitted, Found, Question, Turn
 from worker.answering.retrieval import PassageRetriever
 from worker.answering.vectors import Floats
 
@@ -89,7 +89,7 @@ class Failing:
 
 
 async def test_calibration_counts_from_the_next_question_on(embedded: Store, minilm: MiniLM) -> None:
-    strict = Fitted(relevance=[-9, 0, 0], answer=[-9, 0, 0, 0, 0, 0])
+    strict = Fitted(relevance=[-9, 0, 0, 0], answer=[-9, 0, 0, 0, 0, 0, 0])
     async with embedded.begin() as db:
         await vectors.keep_calibration(db, AGENT, minilm.name, strict.model_dump(mode="json"), {})
     found = await PassageRetriever(embedded, minilm).find(AGENT, Question(text="How do I restore a backup?"))
@@ -98,6 +98,45 @@ async def test_calibration_counts_from_the_next_question_on(embedded: Store, min
     assert category_of(found) is AnswerCategory.IRRELEVANT
     found = await PassageRetriever(embedded, minilm).find(AGENT, Question(text="How do I restore a backup?"))
     assert category_of(found) is AnswerCategory.ANSWERED
+
+
+async def test_a_calibration_leans_towards_questions_like_those_that_were_labelled(
+    embedded: Store, minilm: MiniLM
+) -> None:
+    question = "How do I restore a backup?"
+    away = -30 * (await minilm.embed([question]))[0]
+    fitted = Fitted(relevance=DEFAULT.relevance, answer=DEFAULT.answer, direction=away.tolist())
+    async with embedded.begin() as db:
+        await vectors.keep_calibration(db, AGENT, minilm.name, fitted.model_dump(mode="json"), {})
+    found = await PassageRetriever(embedded, minilm).find(AGENT, Question(text=question))
+    async with embedded.begin() as db:
+        assert await vectors.forget_calibration(db, AGENT)
+    assert found.evidence is not None
+    assert found.evidence.leaning == pytest.approx(-30, abs=0.1)
+    assert category_of(found) is AnswerCategory.IRRELEVANT
+
+
+async def test_a_calibration_of_an_older_version_does_not_count(
+    embedded: Store, minilm: MiniLM, caplog: pytest.LogCaptureFixture
+) -> None:
+    older = {"relevance": [-9, 0, 0], "answer": [-9, 0, 0, 0, 0, 0]}
+    async with embedded.begin() as db:
+        await vectors.keep_calibration(db, AGENT, minilm.name, older, {})
+    found = await PassageRetriever(embedded, minilm).find(AGENT, Question(text="How do I restore a backup?"))
+    async with embedded.begin() as db:
+        assert await vectors.forget_calibration(db, AGENT)
+    assert category_of(found) is AnswerCategory.ANSWERED
+    assert "runllm docs calibrate" in caplog.text
+
+
+async def test_what_was_asked_before_counts_for_how_sure_an_answer_is(retriever: PassageRetriever) -> None:
+    before = [Turn(author="user", text="How do I restore a backup?")]
+    alone = await retriever.find(AGENT, Question(text="And then?"))
+    after = await retriever.find(AGENT, Question(text="And then?", history=before))
+    assert alone.evidence is not None
+    assert after.evidence is not None
+    assert alone.evidence.earlier == alone.evidence.conversation == alone.evidence.cosine
+    assert after.evidence.earlier > after.evidence.conversation > after.evidence.cosine
 
 
 async def test_internal_passages_are_found_by_colleagues_only(embedded: Store, minilm: MiniLM, tmp_path: Path) -> None:
