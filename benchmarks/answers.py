@@ -15,10 +15,11 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -49,6 +50,7 @@ BEST = 10
 LARGE = 100_000
 ASKED_OF_LARGE = 200
 DRAWS = 10
+MESSAGES = 1500
 EVENLY = 100
 
 Finder = Callable[[Question], Awaitable[Sequence[str]]]
@@ -421,29 +423,39 @@ async def categories(embedder: Remembering) -> None:
     domains = json.loads((DATA / "clinc150" / "domains.json").read_text())
     domain_of = {intent: domain for domain, intents in domains.items() for intent in intents}
     asked = [(one["text"], one["intent"]) for one in lines("clinc150", "val.jsonl") if one["intent"] in domain_of]
-    chance = random.Random(1)
-    asked = chance.sample(asked, 1000)
     by_domain = [Choice(name=name, about=about) for name, about in DOMAINS.items()]
     await _row(table, "clinc150, 10 domains, descriptions", embedder, by_domain,
                [(text, domain_of[intent]) for text, intent in asked])  # fmt: skip
-    examples = _examples("clinc150", chance)
-    for many in (0, 1, 5):
-        choices = [Choice(name=intent, examples=tuple(examples[intent][:many])) for intent in domain_of]
-        await _row(table, f"clinc150, 150 intents, {many} examples", embedder, choices, asked)
     rows = [(one["text"], one["intent"]) for one in lines("banking77", "train.jsonl")]
-    examples = _examples("banking77", chance)
-    others = [(text, intent) for text, intent in chance.sample(rows, 1200) if text not in examples[intent][:5]]
-    for many in (0, 5):
-        choices = [Choice(name=intent, examples=tuple(examples[intent][:many])) for intent in examples]
-        await _row(table, f"banking77, 77 intents, {many} examples", embedder, choices, others)
+    for name, title, messages in (("clinc150", "150 intents", asked), ("banking77", "77 intents", rows)):
+        for many in (0, 1, 5):
+            for draw in range(DRAWS if many == 5 else 1):
+                choices, others = _drawn(name, messages, many, random.Random(draw))
+                await _row(table, f"{name}, {title}, {many} examples", embedder, choices, others)
+    table.rows = [_mean(some) for _, some in groupby(table.rows, key=lambda row: row[0])]
     table.show()
 
 
-def _examples(name: str, chance: random.Random) -> dict[str, list[str]]:
+def _mean(rows: Iterable[Sequence[object]]) -> list[object]:
+    """One row for all drawings of the examples, with the worst of them."""
+    same = list(rows)
+    words, both = ([float(str(row[column])) for row in same] for column in (2, 3))
+    drawn = f", mean of {len(same)} drawings, worst {min(both):.3f}" if len(same) > 1 else ""
+    return [f"{same[0][0]}{drawn}", same[0][1], fmean(words), fmean(both)]
+
+
+def _drawn(
+    name: str, messages: Sequence[tuple[str, str]], many: int, chance: random.Random
+) -> tuple[list[Choice], list[tuple[str, str]]]:
+    """Choices with examples from the training messages, and messages to tell that are none of them."""
+    there = {intent for _, intent in messages}
     found: dict[str, list[str]] = defaultdict(list)
     for one in lines(name, "train.jsonl"):
-        found[one["intent"]].append(one["text"])
-    return {intent: chance.sample(texts, min(10, len(texts))) for intent, texts in found.items()}
+        if one["intent"] in there:
+            found[one["intent"]].append(one["text"])
+    choices = [Choice(name=intent, examples=tuple(chance.sample(texts, many))) for intent, texts in found.items()]
+    taken = {text for choice in choices for text in choice.examples}
+    return choices, chance.sample([one for one in messages if one[0] not in taken], MESSAGES)
 
 
 async def _row(

@@ -47,6 +47,26 @@ async def test_examples_decide_where_descriptions_do_not(minilm: MiniLM) -> None
     assert abs(without["a"] - without["b"]) < 0.1
 
 
+async def test_what_all_examples_share_tells_nothing_and_what_differs_decides(minilm: MiniLM) -> None:
+    """Five pages of one product: nearly every example has the same words but one."""
+    pages = ("colour", "font", "margin", "column", "footnote")
+    asks = ("In the report editor of Quill 7 on Windows, how do I change the {} of a page?",
+            "In the report editor of Quill 7 on Windows, my {} is not saved with the page",
+            "In the report editor of Quill 7 on Windows, where is the {} of my page set?")  # fmt: skip
+    choices = choices_of({page: Category("", examples=[ask.format(page) for ask in asks]) for page in pages})
+    fit = await Chooser(minilm).fit("In the report editor of Quill 7 on Windows, which typeface has a page?", choices)
+    best, second = sorted(fit.values(), reverse=True)[:2]
+    assert fit["font"] == best
+    assert best - second > 0.1
+    assert 0.2 < best < 1, "on the scale of a fit without examples, so that limits hold"
+
+
+async def test_examples_that_are_all_the_same_are_no_harm(minilm: MiniLM) -> None:
+    choices = choices_of({name: Category("", examples=["hello there"] * 3) for name in ("a", "b", "c", "d", "e")})
+    fit = await Chooser(minilm).fit("hello there", choices)
+    assert all(0 < one <= 1.001 for one in fit.values())
+
+
 async def test_examples_count_without_an_embedder_too() -> None:
     described = {"a": Category("first", examples=["my parcel is late"]), "b": "second"}
     fit = await Chooser().fit("the parcel", choices_of(described))
