@@ -283,6 +283,12 @@ class Relayed(Frozen):
     kept_back: list[str] = []
 
 
+class Copied(Frozen):
+    """A conversation was copied to a surface: what changes in it later is to change there. Histories from before this
+    was so hold nothing instead.
+    """
+
+
 class AskUpgrade(Frozen):
     """May this session go to the current version? Activity `deployments.may_upgrade`."""
 

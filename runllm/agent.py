@@ -634,7 +634,7 @@ class Agent:
     # All surfaces
 
     def sync_conversation(self, conversation: Conversation, to: ChatSurface) -> None:
-        """Copies all messages of the conversation so far to another surface.
+        """Copies all messages of the conversation so far to another surface. Later edits and deletions follow there.
 
         Args:
             conversation: The conversation.

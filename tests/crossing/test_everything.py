@@ -199,3 +199,33 @@ async def test_a_choice_that_the_gateway_cannot_show_is_shown_by_the_session(her
 
     await until(shown, lambda words: "Yes, by Ada Lovelace" in words or "*Yes* · <@U1>" in words)
     assert asking() == []
+
+
+async def test_what_changes_later_changes_in_the_copies_while_the_session_lives(here: World) -> None:
+    where = OnSlack(here)
+    await where.begin("copy: the old words")
+    await where.say("and these stay")
+    said = (await answered(where, "copied to ")).split()
+    number, thread, other = int(said[-3]), said[-2], said[-1]
+
+    def copies() -> dict[str, str]:
+        return {
+            "slack": "\n".join(here.slack.words(one) for one in here.slack.messages("C2", thread)),
+            "discord": "\n".join(one["content"] for one in here.discord.messages(other)),
+            "zendesk": "\n".join(here.acme.texts(number)[1:]),
+        }
+
+    assert all("the old words" in text for text in copies().values()), copies()
+    await here.slack.edit("C1", where.thread, "copy: the new words")
+    await until(copies, lambda found: all(text.count("the new words") == 1 for text in found.values()))
+    assert [name for name, text in copies().items() if "the old words" in text] == ["zendesk"], "it keeps both"
+    await here.slack.delete("C1", where.thread)
+    await until(copies, lambda found: not any("the new words" in text for text in found.values()))
+    await here.accounted()
+    changes = [row for row in await here.rows() if row.surface_key == where.key and row.kind in ("edit", "delete")]
+    assert [(row.kind, row.outcome) for row in changes] == [("edit", "mirrored"), ("delete", "mirrored")]
+    session = await here.session_at(where.key)
+    assert session.phase == "listening"
+    await where.say("echo: still here")
+    await here.accounted()
+    assert await here.log(session.id) == []

@@ -9,7 +9,7 @@ from typing import Literal
 from temporalio import activity
 
 from gateways.adapter import Content
-from gateways.wire import Call, Relay, Relayed
+from gateways.wire import Call, Copied, Relay, Relayed
 from runllm.bridge.messages import MessageType
 from runllm.bridge.surfaces import ChatSurface, surface_key
 from runllm.errors import SurfaceError
@@ -42,19 +42,20 @@ class CopyActivities:
         self._context = context
 
     @activity.defn(name=SyncConversation.name)
-    async def sync_conversation(self, call: Call[SyncConversation]) -> None:
+    async def sync_conversation(self, call: Call[SyncConversation]) -> Copied:
         """Copies, in order, all messages that the target does not show yet, and may show."""
         to = call.operation.to
         async with self._context.store.begin() as db:
             entry = await open_entry(db, call, SyncConversation.name, to)
             said = await messages.transcript(db, call.session_id)
         if entry.is_done:
-            return
+            return Copied()
         for row in said:
             if not row.is_internal or to.type in BACKSTAGE:
                 await self._copy(call, SyncConversation.name, row, to)
         async with self._context.store.begin() as db:
             await close_entry(db, entry)
+        return Copied()
 
     @activity.defn(name=RELAY)
     async def relay(self, call: Call[Relay]) -> Relayed | None:

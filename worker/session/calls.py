@@ -8,7 +8,7 @@ from typing import Any
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from gateways.wire import AskUpgrade, ContinueChat, Relay, Relayed, Report, ToolsDue, UpgradeAdvice, UseTool
+from gateways.wire import AskUpgrade, ContinueChat, Copied, Relay, Relayed, Report, ToolsDue, UpgradeAdvice, UseTool
 from runllm import operations as ops
 from runllm.bridge.messages import AssistantChatMessage
 from runllm.bridge.surfaces import DiscordThread, SlackThread, ZendeskTicket
@@ -89,7 +89,7 @@ CALLS: dict[type, CallPolicy] = {
     ),
     ops.PostMessage: _platform(ops.PostMessage, ops.Posted, _post),
     ops.SyncConversation: _platform(
-        ops.SyncConversation, type(None), lambda o: f"Copy the conversation to {o.to.type}"
+        ops.SyncConversation, Copied | None, lambda o: f"Copy the conversation to {o.to.type}"
     ),
     ContinueChat: CallPolicy(
         "answers.chat_turn", AssistantChatMessage | ToolsDue, timedelta(minutes=2), timedelta(minutes=10),

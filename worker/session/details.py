@@ -10,7 +10,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-from gateways.wire import SearchAttribute
+from gateways.wire import Copied, SearchAttribute
 from runllm.bridge.surfaces import (
     AdminConsole,
     ChatSurface,
@@ -34,12 +34,14 @@ _TAGS = SearchAttributeKey.for_keyword_list(SearchAttribute.TAGS)
 
 
 def learn(state: SessionState, operation: Any, result: Any) -> None:
-    """Takes from a result what the state keeps track of: tags, and surfaces that the record has bound."""
+    """Takes from a result what the state keeps track of: tags, surfaces that the record has bound, and copies."""
     match result:
         case Tagged(tags=tags) | Categorized(tags=tags):
             state.tags = tags
         case SlackThread() | DiscordThread() | ZendeskTicket() if surface_key(result) not in state.known:
             state.known = [*state.known, surface_key(result)]
+        case Copied() if all(surface_key(one) != surface_key(operation.to) for one in state.copied):
+            state.copied = [*state.copied, operation.to]
         case _:
             pass
 

@@ -1,5 +1,7 @@
 """Surfaces that are kept in sync: every event goes to all of them at once, and to one that is away when it is back.
 
+While the session lives, this is so for edits and deletions of what was copied with `sync_conversation`.
+
 A surface that cannot take an event falls behind: what happens from then on waits for it in order, and no other surface
 waits. What waits is carried from run to run, each event with the number of its effect: it is shown once, whatever was
 tried before.
@@ -21,6 +23,7 @@ from worker.session.state import Late, SessionState
 INTERNAL = "an internal comment stays with the support team"
 NOWHERE = "no other surface took it; the session's log says why"
 NOTHING = "no other surface shows it"
+ON_RECORD = "the record was changed; no handler runs for it"
 
 _SHORT_ABSENCE = timedelta(seconds=30)
 """A surface that is away for longer is worth a line of the log."""
@@ -139,12 +142,17 @@ class Mirror:
     def _account(self, envelope: Envelope, became: Relayed, *, failed: bool) -> None:
         if became.shown:
             self._reporter.account(envelope, "mirrored")
-        elif any(late.inbox_id == envelope.inbox_id for late in self._state.late):
+        elif self._state.phase != "mirroring" and not self._waits(envelope.inbox_id):
+            self._reporter.account(envelope, "handled", ON_RECORD)
+        elif self._waits(envelope.inbox_id):
             return  # it is accounted for when it is shown, or refused for good
         elif became.refused or failed:
             self._reporter.account(envelope, "ignored", NOWHERE)
         else:
             self._reporter.account(envelope, "ignored", INTERNAL if became.kept_back else NOTHING)
+
+    def _waits(self, inbox_id: int) -> bool:
+        return any(late.inbox_id == inbox_id for late in self._state.late)
 
 
 def key_of(late: Late) -> str:

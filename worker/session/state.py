@@ -50,6 +50,7 @@ class SessionState(SessionStart):
         turns: Number of the last turn.
         outcomes: What became of events that the record does not know of yet.
         known: Keys of surfaces that the record has bound to this session.
+        copied: The surfaces that the conversation was copied to: edits and deletions follow there.
         mirror: The surfaces kept in sync after `terminate`.
         late: What some of them could not take yet, oldest first.
         bots_in_a_row: Events of programs since the last one of a person.
@@ -70,6 +71,7 @@ class SessionState(SessionStart):
     turns: int = 0
     outcomes: list[Outcome] = []
     known: list[str] = []
+    copied: list[AnySurface] = []
     mirror: list[AnySurface] = []
     late: list[Late] = []
     bots_in_a_row: int = 0

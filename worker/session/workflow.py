@@ -34,7 +34,7 @@ from worker.session import details
 from worker.session.breaker import Breaker
 from worker.session.customer_errors import describe
 from worker.session.handlers import run_handler
-from worker.session.mirror import Mirror
+from worker.session.mirror import ON_RECORD, Mirror
 from worker.session.performer import perform
 from worker.session.published import Handler, handlers_of, served, tools_of
 from worker.session.reporting import Reporter
@@ -138,7 +138,7 @@ class Session:
             case "control":
                 self._control(envelope)
             case "edit" | "delete":
-                self._reporter.account(envelope, "handled", "the record was changed; no handler runs for it")
+                await self._change_copies(envelope)
             case "feedback":
                 self._reporter.account(envelope, "handled")
             case "unknown":
@@ -200,6 +200,15 @@ class Session:
             self._reporter.account(envelope, "ignored", "reactions are not mirrored" if source else "nothing to mirror")
         elif len(targets) == len(self.state.mirror):
             self._reporter.account(envelope, "ignored", "the session ended on this surface")
+        elif self._breaker.lets_pass(envelope):
+            await self._mirroring.repeat(envelope, source, chat_id, targets)
+
+    async def _change_copies(self, envelope: Envelope) -> None:
+        """What changed on one surface changes wherever `sync_conversation` has copied it."""
+        source, chat_id = envelope.surface, envelope.message.chat_id if envelope.message else None
+        targets = [s for s in self.state.copied if source is not None and surface_key(s) != surface_key(source)]
+        if source is None or chat_id is None or not targets:
+            self._reporter.account(envelope, "handled", ON_RECORD)
         elif self._breaker.lets_pass(envelope):
             await self._mirroring.repeat(envelope, source, chat_id, targets)
 
