@@ -88,7 +88,7 @@ _POSTGRESQL_SEARCH = text(f"""
     WITH term AS (
         SELECT idf, query, CASE WHEN numnode(query) = 1 THEN (tsvector_to_array(vector))[1] END AS lexeme
         FROM unnest(CAST(:words AS text[]), CAST(:idfs AS float8[])) AS given(word, idf),
-            phraseto_tsquery('english', word) AS query, to_tsvector('english', word) AS vector
+            phraseto_tsquery('runllm_porter', word) AS query, to_tsvector('runllm_porter', word) AS vector
     ), candidate AS MATERIALIZED (
         SELECT p.id, p.search, length(p.text) AS length
         FROM term JOIN passages p ON p.search @@ term.query JOIN documents d ON d.id = p.document_id
@@ -126,7 +126,7 @@ _ELSEWHERE = text("SELECT EXISTS (SELECT 1 FROM passages WHERE agent_id < :agent
 
 _POSTGRESQL_FREQUENCY = text("""
     SELECT word, (SELECT count(*) FROM passages p
-                  WHERE p.agent_id = :agent AND p.search @@ phraseto_tsquery('english', word))
+                  WHERE p.agent_id = :agent AND p.search @@ phraseto_tsquery('runllm_porter', word))
     FROM unnest(CAST(:words AS text[])) AS given(word)
 """)
 

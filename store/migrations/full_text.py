@@ -51,6 +51,20 @@ POSTGRESQL = [
     "CREATE INDEX ix_passages_search ON passages USING gin (search)",
 ]
 
+# PostgreSQL's `english` leaves out words such as "not", "before" and "more", and has other stems than FTS5. What it
+# left out looked like words that no passage has, which count most of all: a question found less than on SQLite.
+POSTGRESQL_LIKE_SQLITE = [
+    "CREATE TEXT SEARCH DICTIONARY runllm_porter (TEMPLATE = snowball, LANGUAGE = porter)",
+    "CREATE TEXT SEARCH CONFIGURATION runllm_porter (COPY = simple)",
+    "ALTER TEXT SEARCH CONFIGURATION runllm_porter ALTER MAPPING REPLACE simple WITH runllm_porter",
+    "ALTER TABLE passages DROP COLUMN search",
+    f"""ALTER TABLE passages ADD COLUMN search tsvector GENERATED ALWAYS AS (
+        setweight(to_tsvector('runllm_porter', {_HEADINGS}), 'A')
+        || setweight(to_tsvector('runllm_porter', {_TEXT}), 'D')
+    ) STORED""",
+    "CREATE INDEX ix_passages_search ON passages USING gin (search)",
+]
+
 
 def is_part_of_models(item: SchemaItem, name: str | None, kind: str, is_reflected: bool, _: object) -> bool:
     """Whether something in the database is to be compared with the models: all but what is made here."""

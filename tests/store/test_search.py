@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from store import agents, knowledge, search
 from store.knowledge import NewPassage
 from store.models import Document, KnowledgeSource, PassageRow
+from worker.answering.stems import stem
 
 pytestmark = pytest.mark.store
 
@@ -52,6 +53,15 @@ async def test_any_term_in_any_form_is_enough(db: AsyncSession, source: Knowledg
     await _put(db, source, "a.md", "Other", "Installing takes a minute.", "Nothing of the kind.", "Upgrades are quick.")
     found = await _found(db, source, "INSTALLED", "upgrading", "unheard")
     assert sorted(found) == ["Installing takes a minute.", "Upgrades are quick."]
+
+
+async def test_small_words_and_stems_are_the_same_in_every_database(db: AsyncSession, source: KnowledgeSource) -> None:
+    """PostgreSQL's own English would leave the first three out, and tell the last from "generate"."""
+    await _put(db, source, "a.md", "Other", "It is not shown any more before others generate it.", "More of it.")
+    counted = await search.document_frequency(db, source.agent_id, ["not", "before", "more", "generously"])
+    before = sum("before" in one for one in FILLER)
+    assert counted == {"not": 1, "before": before + 1, "more": 2, "generously": 1}
+    assert stem("generously") == stem("generate")
 
 
 async def test_rare_words_count_more_than_common_ones(db: AsyncSession, source: KnowledgeSource) -> None:
