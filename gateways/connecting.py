@@ -65,6 +65,16 @@ Raises:
     SurfaceError: The platform cannot say now.
 """
 
+Link = Callable[[PlatformSettings, str, int, str, str], str]
+"""Where somebody signs in, from the settings, our secret, the agent's number, who asks, and which account it is for.
+
+Raises:
+    UsageError: Nobody can sign in; the text says what to do.
+"""
+
+Refresh = Callable[[Outlets, str], Awaitable[None]]
+"""Renews the credentials of the installation of that id, where they end soon. Raises as `Check` does."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -75,12 +85,16 @@ class Setup:
         install: What has to be made on the platform; None where nothing has to.
         given: The credentials that the environment holds, where it does: they are no installation, and are looked at
             like one.
+        link: How somebody connects by signing in on a link of ours; None where they cannot.
+        refresh: Keeps credentials good that end by themselves; None where they do not.
         emoji: Which emoji there are; None where the platform has no reactions.
     """
 
     check: Check
     install: Install | None = None
     given: Callable[[PlatformSettings], Credentials | None] | None = None
+    link: Link | None = None
+    refresh: Refresh | None = None
     emoji: EmojiNames | None = None
 
 

@@ -64,12 +64,15 @@ class ZendeskSettings(_Settings):
         accepts_test_secret: Webhooks signed with the secret that Zendesk publishes for its "Test webhook" button count
             as genuine. Anybody can sign with it: for a trial on this machine only.
         sweep_every: Seconds between two looks for comments whose webhook was lost; 0 never looks.
+        client_id, client_secret: Of an OAuth client; with them, people connect an account by signing in to it.
     """
 
     url: str = "https://{subdomain}.zendesk.com"
     webhook_age: int = 300
     accepts_test_secret: bool = False
     sweep_every: float = 60.0
+    client_id: str = ""
+    client_secret: SecretStr | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "ZendeskSettings":
@@ -84,6 +87,8 @@ class ZendeskSettings(_Settings):
             webhook_age=int(_seconds(env, "RUNLLM_ZENDESK_WEBHOOK_AGE", 300)),
             accepts_test_secret=env.get("RUNLLM_ZENDESK_ACCEPT_TEST_SECRET") == "1",
             sweep_every=_seconds(env, "RUNLLM_ZENDESK_SWEEP_EVERY", 60),
+            client_id=env.get("RUNLLM_ZENDESK_CLIENT_ID", ""),
+            client_secret=_secret(env, "RUNLLM_ZENDESK_CLIENT_SECRET"),
         )
 
 

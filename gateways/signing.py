@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any, Literal
 
-Purpose = Literal["widget", "console", "login", "seat", "hub", "slack"]
+Purpose = Literal["widget", "console", "login", "seat", "hub", "slack", "zendesk", "zendesk_link"]
 """What a token is for. A token made for one purpose is refused for every other."""
 
 

@@ -39,6 +39,7 @@ def routes() -> list[web.AbstractRouteDef]:
         web.get(f"{PREFIX}/keys", keys.list_keys),
         web.delete(f"{PREFIX}/keys/{_ID}", keys.revoke),
         web.post(f"{PREFIX}/installations", installations.connect),
+        web.post(f"{PREFIX}/installations/sign-in", installations.sign_in),
         web.get(f"{PREFIX}/installations", installations.list_installations),
         web.delete(f"{PREFIX}/installations/{{platform}}/{{external_id}}", installations.disconnect),
         web.post(f"{PREFIX}/evaluations/ask", evaluation.ask),

@@ -34,6 +34,15 @@ class NewInstallation(BaseModel):
     credentials: dict[str, Any] = Field(repr=False)
 
 
+class NewSignIn(BaseModel):
+    """Which account somebody wants to sign in to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    platform: Platform
+    account: str = Field(min_length=1, max_length=200)
+
+
 async def connect(request: web.Request) -> web.Response:
     """Tries credentials, has the platform report to us, and keeps them. Connected again, the new ones are kept."""
     who = await caller(request)
@@ -60,6 +69,21 @@ async def connect(request: web.Request) -> web.Response:
         action = "connect again" if looked.external_id in known else "connect"
         await audit.record(db, actor=who.name, action=action, subject=f"{new.platform} {looked.external_id}")
     return web.json_response(installation_shape(row, looked.findings), status=201)
+
+
+async def sign_in(request: web.Request) -> web.Response:
+    """A link on which somebody connects an account by signing in to it."""
+    who = await caller(request)
+    wanted = checked(NewSignIn, await read_json(request, _LARGEST), what="sign-in")
+    make, deps = _setup(request, wanted.platform).link, services(request)
+    if make is None:
+        message = f"{wanted.platform} is connected with credentials, not on a link: runllm connect {wanted.platform}"
+        raise RefusedError(422, "no_sign_in", message)
+    try:
+        url = make(deps.settings.platforms, deps.settings.secret, who.agent_id, who.name, wanted.account)
+    except UsageError as error:
+        raise RefusedError(422, "no_sign_in", str(error)) from None
+    return web.json_response({"platform": wanted.platform, "url": url}, status=201)
 
 
 async def list_installations(request: web.Request) -> web.Response:
@@ -110,7 +134,11 @@ async def _look(request: web.Request, row: Installation) -> list[Finding]:
     deps = services(request)
     try:
         setup = _setup(request, row.platform)
-        return (await _asked(setup, request, deps.outlets.seal.open(row.credentials))).findings
+        if setup.refresh is not None:
+            await _in_words(setup.refresh(deps.outlets, row.external_id))
+        async with deps.store.read() as db:
+            fresh = await installations.get(db, row.platform, row.external_id) or row  # type: ignore[arg-type]
+        return (await _asked(setup, request, deps.outlets.seal.open(fresh.credentials))).findings
     except (RefusedError, StoreError) as error:
         return [Finding(verdict="bad", text=str(error))]
 

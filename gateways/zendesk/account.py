@@ -6,7 +6,8 @@ a 429 is not slept through, nothing is cached. All of that is Temporal's.
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -28,6 +29,7 @@ LARGEST_FILE = 20 * 1024 * 1024
 """Bytes of a file that is read from a ticket or attached to one; Zendesk takes up to 50 MB."""
 
 _TIMEOUT = 20.0
+_RENEW_BEFORE = 3600.0
 _THREADS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="zendesk")
 _RECONNECT = "Connect it again: runllm connect zendesk"
 
@@ -39,6 +41,8 @@ class Credentials(Frozen):
         subdomain: `company` of `company.zendesk.com`.
         email, api_token: An agent's address with an API token, or else
         oauth_token: an OAuth access token.
+        refresh_token, expires_at, lives: Of a sign-in that ends: what renews it, for one time; when it ends; and how
+            many seconds it was good for when it was new.
         bot_user_id: The user as whom the engine acts: what it writes there is not news.
         mark: Tells the effects of this engine from those of another one that shares the account.
         signing_secret, webhook_id, trigger_id: Of the webhook that tells the engine of comments.
@@ -48,11 +52,24 @@ class Credentials(Frozen):
     email: str = ""
     api_token: SecretStr | None = None
     oauth_token: SecretStr | None = None
+    refresh_token: SecretStr | None = None
+    expires_at: float = 0.0
+    lives: float = 0.0
     bot_user_id: int = 0
     mark: str = ""
     signing_secret: SecretStr | None = None
     webhook_id: str = ""
     trigger_id: int = 0
+
+    @property
+    def seconds_left(self) -> float:
+        """Until a sign-in ends; without end for all else."""
+        return self.expires_at - time.time() if self.refresh_token is not None and self.expires_at else float("inf")
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is time to renew a sign-in: before its last hour, and a short one in its last quarter."""
+        return self.seconds_left < min(_RENEW_BEFORE, self.lives / 4)
 
     def in_the_clear(self) -> dict[str, Any]:
         """As the seal takes it."""
@@ -70,8 +87,18 @@ class CollisionError(Exception):
 class Account:
     """Calls of one account. All raise `SurfaceError`s, and `CollisionError` where they compare a stamp."""
 
-    def __init__(self, credentials: Credentials, url_template: str = "https://{subdomain}.zendesk.com") -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        url_template: str = "https://{subdomain}.zendesk.com",
+        is_replaced: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        """
+        Args:
+            is_replaced: Whether there are newer credentials than these by now. Zendesk takes old ones back at once.
+        """
         self.credentials = credentials
+        self._is_replaced = is_replaced
         self.subdomain = credentials.subdomain
         self._wire = _Wire(self.subdomain, url_template.replace("{subdomain}", self.subdomain))
 
@@ -101,6 +128,14 @@ class Account:
         """The user with this `external_id`, made where there is none. Nobody is sent a mail about it."""
         user = User(**fields, skip_verify_email=True)
         return await self._run(lambda zenpy: _plain(zenpy.users.create_or_update(user)))
+
+    async def ask_for_tokens(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What Zendesk gives for a code, or for a refresh token.
+
+        Raises:
+            NotConnected: Zendesk takes neither; the text holds nothing of them.
+        """
+        return await self._in_thread(functools.partial(self._wire.ask_for_tokens, body))
 
     # Tickets
 
@@ -226,7 +261,10 @@ class Account:
         except SurfaceError:
             raise
         except (APIException, ZenpyException, requests.RequestException, ValueError, KeyError) as error:
-            raise self._meaning(error) from None
+            meaning = self._meaning(error)
+        if isinstance(meaning, NotConnected) and self._is_replaced is not None and await self._is_replaced():
+            raise Unavailable(f"the sign-in to {self.subdomain}.zendesk.com was renewed meanwhile")
+        raise meaning
 
     def _zenpy(self, headers: Mapping[str, str]) -> Zenpy:
         """A client for one call: its sessions are not made for several threads. Connections are shared."""
@@ -299,6 +337,22 @@ class _Wire(HTTPAdapter):
             raise RateLimited(f"{self._host} wants fewer calls", _seconds(response.headers.get("Retry-After")))
         return response
 
+    def ask_for_tokens(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """One request for tokens, without credentials beside those in it."""
+        with requests.Session() as session:
+            session.mount(f"https://{self._host}/", self)
+            with session.post(f"https://{self._host}/oauth/tokens", json=body, timeout=_TIMEOUT) as response:
+                if response.status_code in (400, 401, 403):
+                    raise NotConnected(
+                        f"{self._host} refuses the sign-in ({_oauth_error(response)}). Sign in again: "
+                        "runllm connect zendesk --sign-in"
+                    )
+                response.raise_for_status()
+                answer: Any = response.json()
+                if not isinstance(answer, dict) or not answer.get("access_token"):
+                    raise ValueError
+                return dict(answer)
+
     def download(self, url: str) -> bytes:
         """A file by the address that Zendesk gave of it, which holds a token: no credentials are sent."""
         with requests.Session() as session:
@@ -311,6 +365,12 @@ class _Wire(HTTPAdapter):
                     if len(content) > LARGEST_FILE:
                         raise Rejected(f"The file is larger than {LARGEST_FILE // 1024 // 1024} MB.")
                 return content
+
+
+def short_name(domain: str) -> str:
+    """`acme` of `acme`, `acme.zendesk.com` and `https://acme.zendesk.com/`."""
+    host = domain.strip().lower().removeprefix("https://").removesuffix("/")
+    return host.removesuffix(".zendesk.com")
 
 
 def _authors(audits: list[dict[str, Any]]) -> set[int]:
@@ -349,6 +409,15 @@ def _said(response: requests.Response) -> str:
         for problem in problems if isinstance(problems, list) else ():
             parts.append(f"{field}: {problem.get('description') if isinstance(problem, dict) else problem}")
     return "; ".join(str(part) for part in parts if part)[:300] or f"status {response.status_code}"
+
+
+def _oauth_error(response: requests.Response) -> str:
+    """OAuth's name for what is wrong. Descriptions may quote what was sent, so they are left out."""
+    try:
+        code = response.json().get("error")
+    except (ValueError, AttributeError):
+        code = None
+    return code if isinstance(code, str) and code.replace("_", "").isalpha() else f"status {response.status_code}"
 
 
 def _room(limit: str | None, remaining: str | None) -> float:

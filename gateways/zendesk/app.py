@@ -14,10 +14,12 @@ from datetime import timedelta
 from aiohttp import web
 
 from gateways.services import Services
+from gateways.zendesk import oauth
 from gateways.zendesk.account import Account
 from gateways.zendesk.accounts import Accounts
 from gateways.zendesk.inbound import MalformedError, Notice, SignatureError, read_webhook, verify
 from gateways.zendesk.reading import Reader
+from gateways.zendesk.signing_in import SignIn
 from gateways.zendesk.sweeping import TicketSweeper
 from runllm.errors import NotConnected, RateLimited, Rejected, Unavailable
 from store.models import now
@@ -35,7 +37,7 @@ _LONGEST_RETRY = 59
 
 
 def attach(app: web.Application, deps: Services) -> None:
-    """Adds the webhook's route and the sweeper."""
+    """Adds the routes of the webhook and of sign-ins, and the sweeper."""
     settings = deps.settings.platforms.zendesk
     accounts = Accounts(deps.store, deps.outlets.seal, settings)
     reader = Reader(deps.store, deps.routing)
@@ -53,7 +55,10 @@ def attach(app: web.Application, deps: Services) -> None:
                 await job
         accounts.close()
 
+    sign_in = SignIn(deps)
     app.router.add_post(PATH, webhook)
+    app.router.add_get(oauth.LINK_PATH, sign_in.begin)
+    app.router.add_get(oauth.REDIRECT_PATH, sign_in.end)
     app.cleanup_ctx.append(beside)
 
 

@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, ValidationError
 
 from gateways.connecting import Checked, Credentials, Finding, Setup
+from gateways.outlets import Outlets
 from gateways.platforms import PlatformSettings
-from gateways.zendesk.account import Account
+from gateways.zendesk import oauth
+from gateways.zendesk.account import Account, short_name
 from gateways.zendesk.account import Credentials as Keys
-from gateways.zendesk.accounts import short_name
+from gateways.zendesk.accounts import Accounts
 from gateways.zendesk.inbound import TEST_SECRET, TRIGGER_BODY
 from runllm.errors import NotConnected, Rejected, UsageError
 
@@ -44,7 +46,12 @@ async def check(settings: PlatformSettings, credentials: Credentials) -> Checked
                 f"{keys.subdomain}.zendesk.com does not know these credentials as an agent's. Use an address with an "
                 "API token (Admin Center › Apps and integrations › Zendesk API), or an OAuth token with read and write"
             )
-        findings = [*_who(me), *_reachable(settings, keys.subdomain), *await _installed(account, me)]
+        findings = [
+            *_who(me),
+            *_lasts(settings, keys),
+            *_reachable(settings, keys.subdomain),
+            *await _installed(account, me),
+        ]
     finally:
         account.close()
     return Checked(external_id=keys.subdomain, name=f"{keys.subdomain}.zendesk.com", findings=findings)
@@ -69,7 +76,16 @@ async def install(settings: PlatformSettings, credentials: Credentials, checked:
         account.close()
 
 
-SETUP = Setup(check=check, install=install)
+async def refresh(outlets: Outlets, subdomain: str) -> None:
+    """Renews a sign-in that ends soon."""
+    accounts = Accounts(outlets.store, outlets.seal, outlets.settings.zendesk)
+    try:
+        await accounts.get(subdomain)
+    finally:
+        accounts.close()
+
+
+SETUP = Setup(check=check, install=install, link=oauth.link, refresh=refresh)
 
 
 def _keys(credentials: Mapping[str, Any]) -> Keys:
@@ -127,6 +143,19 @@ def _who(me: Mapping[str, Any]) -> list[Finding]:
             )
         )
     return found
+
+
+def _lasts(settings: PlatformSettings, keys: Keys) -> list[Finding]:
+    """What is to be known of a sign-in that ends."""
+    if keys.refresh_token is None or not keys.expires_at:
+        return []
+    if not oauth.can_sign_in(settings.zendesk):
+        text = (
+            f"Somebody signed in to {keys.subdomain}.zendesk.com, and the sign-in ends soon: it is renewed only with "
+            "RUNLLM_ZENDESK_CLIENT_ID and RUNLLM_ZENDESK_CLIENT_SECRET, which are not set."
+        )
+        return [Finding(verdict="bad", text=text)]
+    return [Finding(verdict="good", text="Somebody signed in, and the engine renews the sign-in by itself.")]
 
 
 def _reachable(settings: PlatformSettings, subdomain: str) -> list[Finding]:

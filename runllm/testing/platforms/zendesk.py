@@ -17,12 +17,14 @@ import hashlib
 import hmac
 import json
 import re
+import secrets
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import aiohttp
 from aiohttp import web
@@ -87,6 +89,21 @@ def _invalid(**details: str) -> _RefusedError:
 
 
 @dataclass
+class Oauth:
+    """Sign-ins: what was given out, and until when it is good.
+
+    Attributes:
+        codes: The redirect URL and the challenge of each code, and when it ends. A code is good once.
+        tokens: When each access token ends.
+        refresh: The access token that each refresh token belongs to, and when it ends. It is good once.
+    """
+
+    codes: dict[str, tuple[str, str, float]] = field(default_factory=dict)
+    tokens: dict[str, float] = field(default_factory=dict)
+    refresh: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+
+@dataclass
 class ZendeskAccount:
     """One account. People are named by their e-mail address; tickets by their number."""
 
@@ -95,6 +112,10 @@ class ZendeskAccount:
     email: str = "bot@engine.example"
     api_token: str = "token-of-acme"
     oauth_token: str = "oauth-of-acme"
+    client_id: str = "engine"
+    client_secret: str = "secret-of-the-client"
+    redirect_urls: list[str] = field(default_factory=list)
+    oauth: Oauth = field(default_factory=Oauth)
     users: dict[int, dict[str, Any]] = field(default_factory=dict)
     tickets: dict[int, dict[str, Any]] = field(default_factory=dict)
     audits: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
@@ -115,6 +136,23 @@ class ZendeskAccount:
 
     def __post_init__(self) -> None:
         self.bot_id = self.user(self.email, name="Support Bot", role=self.bot_role)
+
+    def allow(self, address: str) -> str:
+        """An administrator, sent to `address`, lets the engine act for them; returns where Zendesk sends them then.
+
+        Raises:
+            AssertionError: Zendesk shows an error and sends nobody back.
+        """
+        where, asked = urlsplit(address), dict(parse_qsl(urlsplit(address).query))
+        assert where.path.endswith("/oauth/authorizations/new"), where.path
+        assert asked["response_type"] == "code"
+        assert asked["client_id"] == self.client_id, "there is no such OAuth client"
+        assert asked["redirect_uri"] in self.redirect_urls, "the redirect URL is not one of the client's"
+        assert set(asked["scope"].split()) <= {"read", "write"}
+        assert asked.get("code_challenge_method", "S256") == "S256"
+        code = secrets.token_hex(16)
+        self.oauth.codes[code] = (asked["redirect_uri"], asked.get("code_challenge", ""), time.time() + 120)
+        return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked.get('state', '')})}"
 
     # People and their doings: what happens in Zendesk while the engine looks on
 
@@ -489,6 +527,7 @@ class ZendeskStandIn:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/{path:api/.*}", fake._serve)  # for its only account
         app.router.add_route("*", "/{path:attachments/.*}", fake._serve)
+        app.router.add_route("*", "/{path:oauth/.*}", fake._serve)
         app.router.add_route("*", "/{subdomain}/{path:.*}", fake._serve)
         fake._runner = web.AppRunner(app, access_log=None)
         await fake._runner.setup()
@@ -655,6 +694,8 @@ class ZendeskStandIn:
             raise _RefusedError(404, {"error": {"title": "No help desk at that address", "message": "..."}})
         if path.startswith("attachments/token/"):
             return _file(account, path)
+        if path == "oauth/tokens" and request.method == "POST":
+            return _grant_tokens(account, body)
         _check_credentials(account, request)
         what = path.removeprefix("api/v2/")
         for method, pattern, handler in _ROUTES:
@@ -686,8 +727,50 @@ def _check_credentials(account: ZendeskAccount, request: web.Request) -> None:
         f"Basic {basic}" if account.api_token else "",
         f"Bearer {account.oauth_token}" if account.oauth_token else "",
     ]
-    if not given or given not in allowed:
+    token = given.removeprefix("Bearer ") if given.startswith("Bearer ") else ""
+    if (not given or given not in allowed) and account.oauth.tokens.get(token, 0.0) <= time.time():
         raise _RefusedError(401, {"error": "Couldn't authenticate you"})
+
+
+_TOKEN_FIELDS = {
+    "grant_type", "code", "code_verifier", "client_id", "client_secret", "redirect_uri", "scope", "expires_in",
+    "refresh_token_expires_in", "refresh_token",
+}  # fmt: skip
+
+
+def _grant_tokens(account: ZendeskAccount, body: Any) -> web.Response:
+    """https://developer.zendesk.com/api-reference/ticketing/oauth/grant_type_tokens/"""
+    if not isinstance(body, dict) or set(body) - _TOKEN_FIELDS:
+        raise _bad_grant("invalid_request")
+    if body.get("client_id") != account.client_id or body.get("client_secret") != account.client_secret:
+        raise _RefusedError(401, {"error": "invalid_client", "error_description": "Client authentication failed"})
+    lives, refresh_lives = int(body.get("expires_in") or 0), int(body.get("refresh_token_expires_in") or 2_592_000)
+    if (lives and not 300 < lives < 172_800) or not 604_800 < refresh_lives < 7_776_000:
+        raise _bad_grant("invalid_request")
+    match body.get("grant_type"):
+        case "authorization_code":
+            redirect, challenge, until = account.oauth.codes.pop(str(body.get("code")), ("", "", 0.0))
+            digest = hashlib.sha256(str(body.get("code_verifier") or "").encode()).digest()
+            proven = base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == challenge
+            if until < time.time() or redirect != body.get("redirect_uri") or not (proven or not challenge):
+                raise _bad_grant("invalid_grant")
+        case "refresh_token":
+            old, until = account.oauth.refresh.pop(str(body.get("refresh_token")), ("", 0.0))
+            if until < time.time():
+                raise _bad_grant("invalid_grant")
+            account.oauth.tokens.pop(old, None)
+        case _:
+            raise _bad_grant("unsupported_grant_type")
+    access, refresh = f"access-{secrets.token_hex(16)}", f"refresh-{secrets.token_hex(16)}"
+    account.oauth.tokens[access] = time.time() + lives if lives else float("inf")
+    account.oauth.refresh[refresh] = (access, time.time() + refresh_lives)
+    ends = {**({"expires_in": lives} if lives else {}), "refresh_token_expires_in": refresh_lives}
+    given = {"access_token": access, "refresh_token": refresh, "token_type": "bearer", "scope": body.get("scope")}
+    return _ok({**given, **ends}, 201)
+
+
+def _bad_grant(error: str) -> "_RefusedError":
+    return _RefusedError(400, {"error": error, "error_description": "The provided authorization grant is invalid"})
 
 
 def _ok(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from gateways.platforms import PlatformSettings, ZendeskSettings
 from gateways.settings import GatewaySettings
@@ -27,9 +28,10 @@ async def zendesk() -> AsyncIterator[ZendeskStandIn]:
 
 @pytest.fixture
 def settings(plain_settings: GatewaySettings, zendesk: ZendeskStandIn) -> GatewaySettings:
-    platforms = PlatformSettings(
-        public_url="https://support.example.com", zendesk=ZendeskSettings(url=zendesk.url_template, sweep_every=0)
+    ours = ZendeskSettings(
+        url=zendesk.url_template, sweep_every=0, client_id="engine", client_secret=SecretStr("secret-of-the-client")
     )
+    platforms = PlatformSettings(public_url="https://support.example.com", zendesk=ours)
     return plain_settings.model_copy(update={"platforms": platforms})
 
 
@@ -57,6 +59,28 @@ async def test_one_command_connects_an_account_and_prints_what_the_page_shows(
 async def test_oauth_connects_as_well(terminal: Terminal, zendesk: ZendeskStandIn) -> None:
     terminal.environ["ZENDESK_OAUTH_TOKEN"] = zendesk.account("acme").oauth_token
     assert "Zendesk is connected: acme.zendesk.com" in (await terminal.run(*CONNECT[:4])).stdout
+
+
+async def test_a_link_to_sign_in_on_is_printed(terminal: Terminal, zendesk: ZendeskStandIn) -> None:
+    said = await terminal.run("connect", "zendesk", "--subdomain", "acme", "--sign-in")
+    (link,) = [line.strip() for line in said.stdout.splitlines() if "https://" in line]
+    assert link.startswith("https://support.example.com/zendesk/sign_in?link=")
+    assert "within ten minutes" in said.stdout
+    made = await terminal.json("connect", "zendesk", "--subdomain", "acme", "--sign-in")
+    assert made["url"].startswith("https://support.example.com/zendesk/sign_in?link=")
+    assert zendesk.calls == [], "nothing was asked of Zendesk yet"
+
+
+async def test_without_an_oauth_client_nobody_signs_in(
+    terminal: Terminal, zendesk: ZendeskStandIn, settings: GatewaySettings
+) -> None:
+    bare = settings.platforms.zendesk.model_copy(update={"client_id": ""})
+    platforms = settings.platforms.model_copy(update={"zendesk": bare})
+    deps = terminal.gateway.services
+    object.__setattr__(deps, "settings", deps.settings.model_copy(update={"platforms": platforms}))
+    said = await terminal.refused("connect", "zendesk", "--subdomain", "acme", "--sign-in")
+    assert "RUNLLM_ZENDESK_CLIENT_ID" in said
+    assert "https://support.example.com/zendesk/oauth_redirect" in said
 
 
 async def test_wrong_credentials_are_refused_in_a_sentence(terminal: Terminal, zendesk: ZendeskStandIn) -> None:
