@@ -121,8 +121,8 @@ record-history: install-dev ## record the example workflows' histories under tes
 	$(BIN)/python -m tests.replay.record
 
 .PHONY: pages
-pages: install-dev ## write into the documentation what a run of the escalation looks like
-	WRITE_PAGES=1 $(PYTEST) tests/crossing/test_escalation.py
+pages: install-dev ## draw what the platforms show after the runs of the pages about them
+	WRITE_PAGES=1 $(PYTEST) tests/crossing/test_escalation.py tests/crossing/test_pictures.py
 
 .PHONY: bench
 bench: install-dev ## take the figures of docs/benchmarks.md (a quarter of an hour; PART=turn takes one part)

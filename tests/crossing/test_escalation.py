@@ -1,10 +1,8 @@
 """The whole way of a question that needs a person: from Slack to Zendesk and back, until it is solved.
 
-The page about it has the workflow, and shows the thread and the ticket as they were here: `make pages` writes them.
+The page about it has the workflow, and shows the thread and the ticket as they were here: `make pages` draws them.
 """
 
-import os
-import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,8 @@ from temporalio.client import Client
 from runllm.bridge.listeners import SlackListener
 from runllm.bridge.messages import AnswerCategory
 from runllm.bridge.triggers import AllMessages
+from tests.crossing.pictures import keep
+from tests.crossing.seen import in_names, on_slack, on_zendesk
 from tests.crossing.world import World, world
 from tests.workflow.town import until
 from worker.answering.scripted import Line, Script
@@ -38,11 +38,10 @@ async def test_a_question_goes_to_a_person_and_comes_back_solved(tmp_path: Path,
     async with world(tmp_path, client, SCRIPT) as here:
         await here.publish(flow, listeners=[SlackListener(team_id="T1", default_trigger=AllMessages())])
         thread, number = await escalated(here)
-        written = with_block(PAGE.read_text(), "thread", thread_as_seen(here, thread))
-        written = with_block(written, "ticket", ticket_as_seen(here, number))
-    if os.environ.get("WRITE_PAGES"):
-        PAGE.write_text(written)
-    assert PAGE.read_text() == written, "the page shows another run; `make pages` writes this one"
+        ticket = here.acme.tickets[number]
+        keep("escalation-thread", "The thread in Slack", on_slack(here, thread))
+        title = f"The ticket in Zendesk: {ticket['status']}, {', '.join(ticket['tags'])}"
+        keep("escalation-ticket", title, on_zendesk(here, number))
 
 
 async def escalated(here: World) -> tuple[str, int]:
@@ -67,7 +66,7 @@ async def escalated(here: World) -> tuple[str, int]:
     # The message shows who chose what, and nothing is left to click.
     (asked,) = [one for one in slack.messages("C1", thread) if one["ts"] == question]
     assert slack.buttons(asked) == []
-    assert with_name(slack.words(asked)).endswith("Chosen: I need a person, by Ada Lovelace")
+    assert in_names(slack.words(asked), slack.users).endswith("Chosen: I need a person, by Ada Lovelace")
 
     # The ticket tells the conversation, and leads back to the thread.
     (number,) = acme.tickets
@@ -92,45 +91,3 @@ async def escalated(here: World) -> tuple[str, int]:
     assert not any("every month" in words for words in shown())
     assert [line.text for line in await here.log(session.id) if line.level == "error"] == []
     return thread, number
-
-
-# The page
-
-
-def thread_as_seen(here: World, thread: str) -> list[tuple[str, str]]:
-    """Who wrote what in the thread."""
-    people = {**here.slack.users, here.slack.bot_user_id: "Support (app)"}
-    return [
-        (str(one.get("username") or people.get(one["user"], one["user"])), with_name(here.slack.words(one)))
-        for one in here.slack.messages("C1", thread)
-    ]
-
-
-def with_name(words: str) -> str:
-    """The words with the choice as the session shows it. The gateway shows it, too, and either may be the last to."""
-    return re.sub(r":white_check_mark: \*(.+)\* · <@U1>", r"Chosen: \1, by Ada Lovelace", words)
-
-
-def ticket_as_seen(here: World, number: int) -> list[tuple[str, str]]:
-    """Who commented what on the ticket, and which comments are internal."""
-    names = {id: user["name"] for id, user in here.acme.users.items()}
-    return [
-        (names[one["author_id"]] + ("" if one["public"] else " (internal)"), one["plain_body"])
-        for one in here.acme.comments(number)
-    ]
-
-
-def with_block(page: str, name: str, said: list[tuple[str, str]]) -> str:
-    """The page, with what was said between the marks of that name."""
-    lines = [f"> **{author}**\n>\n{_quoted(text)}" for author, text in said]
-    block = "\n\n<!-- -->\n\n".join(lines)
-    begin, end = f"<!-- {name}: written by make pages -->", "<!-- end -->"
-    before, mark, rest = page.partition(begin)
-    assert mark, f"the page has no place for the {name}"
-    return f"{before}{begin}\n{block}\n{end}{rest.partition(end)[2]}"
-
-
-def _quoted(text: str) -> str:
-    # Numbers that differ from run to run are shown as one that does not.
-    text = re.sub(r"/p\d{16}", "/p1795621216000001", text.strip())
-    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
