@@ -342,6 +342,18 @@ class ContinueChat(Frozen):
     outputs: list[ToolOutput] = []
 
 
+class HandOver(Frozen):
+    """No attempt at an answer came to an end, so say that a person will look at it: activity `handover.tell`.
+
+    Attributes:
+        answer: The key of the answer's effect: where an attempt has written the answer down, that is what is told.
+        to: Where the answer was to be shown; None where the handler sees to that.
+    """
+
+    answer: str
+    to: AnySurface | None = None
+
+
 class HandlerManifest(Frozen):
     """One handler of a version: its name, and the parameters beyond agent and event as (name, annotation)."""
 

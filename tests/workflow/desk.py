@@ -25,6 +25,7 @@ from gateways.wire import (
     AskUpgrade,
     Call,
     Envelope,
+    HandOver,
     Outcome,
     Relay,
     Relayed,
@@ -97,7 +98,7 @@ class Desk:
         """All activities a session may call."""
         return [
             self.answer, self.stream_answer, self.summarize, self.post_message, self.tag, self.apply_tag,
-            self.categorize, self.report, self.relay, self.may_upgrade, self.create_slack_thread,
+            self.categorize, self.hand_over, self.report, self.relay, self.may_upgrade, self.create_slack_thread,
         ]  # fmt: skip
 
     async def _begin(self, call: Call[Any]) -> None:
@@ -112,6 +113,8 @@ class Desk:
         text = self.texts[call.operation.question.chat_id or 0]
         if text == "model is down":
             raise ApplicationError("the model is down", type="ModelError", non_retryable=True)
+        if text == "nobody survives this":
+            raise ApplicationError("the disk is full", type="OSError", non_retryable=True)
         chat_id = self.record(f"answer to {text}", call.key)
         category = AnswerCategory.UNANSWERED if "unanswerable" in text else AnswerCategory.ANSWERED
         return AssistantChatMessage(text=self.texts[chat_id], chat_id=chat_id, category=category)
@@ -125,6 +128,15 @@ class Desk:
             self._done[f"{call.key} posted"] = True
             self.posts.append((call.handler, answer.text))
         return answer
+
+    @activity.defn(name="handover.tell")
+    async def hand_over(self, call: Call[HandOver]) -> AssistantChatMessage:
+        await self._begin(call)
+        operation = call.operation
+        chat_id = self.record("a person will look at it", operation.answer)
+        if operation.to is not None:
+            self.posts.append((call.handler, self.texts[chat_id]))
+        return AssistantChatMessage(text=self.texts[chat_id], chat_id=chat_id, category=AnswerCategory.UNANSWERED)
 
     @activity.defn(name=ops.Summarize.name)
     async def summarize(self, call: Call[ops.Summarize]) -> str:

@@ -24,6 +24,8 @@ from store.knowledge import NewPassage
 from store.messages import as_chat_message
 from tests.fakes.anthropic import KEY, Anthropic, Reply, data_in, passages_in, serving
 from tests.workflow.desk import published
+from worker.activities.handover import NOBODY_ANSWERED
+from worker.answering.model_settings import HANDOVER
 from worker.session.hosting import prepare, session_worker
 
 pytestmark = [pytest.mark.workflow, pytest.mark.timeout(120)]
@@ -195,3 +197,36 @@ async def test_nothing_that_finished_is_paid_or_done_twice_when_the_worker_is_ki
     recorded = history.to_json()
     assert "Returns and refunds" not in recorded, "what was found is in the record, not in the history"
     assert len(history.events) < 120
+
+
+async def until_begun(service: Counting, times: int) -> None:
+    async with service.turned:
+        await service.turned.wait_for(lambda: sum(service.begun.values()) == times)
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_after_five_killed_workers_the_customer_hears_that_a_person_will_look(
+    client: Client, store: Store, tmp_path: Path
+) -> None:
+    version = published("front", "streams")
+    prepare(version)
+    await with_knowledge(store)
+    async with serving(Counting()) as service, session_worker(client, version, versioned=False):
+        assert isinstance(service, Counting)
+        service.pause = 60.0
+        for attempt in range(1, 6):
+            async with activity_worker(client, tmp_path, service) as worker:
+                if attempt == 1:
+                    session_id, widget, _ = await ask(client, store, version.name, "How long?")
+                await until_begun(service, attempt)
+                worker.kill()
+                await worker.wait()
+        async with activity_worker(client, tmp_path, service):
+            (answer,) = await answer_on(store, widget)
+    assert (answer.text, answer.category) == (HANDOVER, AnswerCategory.UNANSWERED)
+    assert sum(service.begun.values()) == 5
+    async with store.read() as db:
+        log = [line.text for line in await sessions.log_of(db, session_id)]
+    assert log == [NOBODY_ANSWERED]

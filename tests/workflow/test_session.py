@@ -273,6 +273,17 @@ async def test_a_model_that_is_down_is_an_error_the_handler_can_see(client: Clie
         assert "ModelError: the model is down" in desk.lines[0][1]
 
 
+@pytest.mark.parametrize("handler", ["answers", "streams"])
+async def test_an_answer_whose_every_attempt_died_is_handed_over_to_a_person(client: Client, handler: str) -> None:
+    async with open_desk(client, published("front", handler)) as desk:
+        talk = desk.session()
+        await talk.say("nobody survives this")
+        await desk.until_posted("a person will look at it")
+        await talk.say("one")
+        await desk.until_posted("a person will look at it", "answer to one")
+        assert desk.lines == [], "the handler went on as with any answer"
+
+
 async def test_signals_that_make_no_sense_are_recorded_and_disturb_nothing(client: Client) -> None:
     async with open_desk(client, published("front", "answers")) as desk:
         talk = desk.session()

@@ -5,15 +5,21 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from gateways.wire import Call
-from runllm.bridge.messages import AnswerCategory, MessageType
+from temporalio import activity
+
+from gateways.wire import Call, HandOver
+from runllm.bridge.messages import AnswerCategory, AssistantChatMessage, MessageType
 from runllm.errors import ModelError
+from runllm.operations import Answer, StreamAnswer
 from store import messages, notices, sessions
 from store.engine import Store
 from store.models import Message, now
+from worker.activities.contents import content_of
 from worker.activities.context import Context
+from worker.activities.conversations import assistant_message
 from worker.activities.failures import without_words
-from worker.activities.ledger import Entry, close_entry
+from worker.activities.ledger import Entry, account, close_entry, reopen
+from worker.activities.posting import post_once
 from worker.answering.completion import ModelRefused
 from worker.answering.ladder import will_be_tried_again
 from worker.answering.protocol import ModelAnswer
@@ -24,6 +30,11 @@ log = logging.getLogger(__name__)
 
 _NOTICED = timedelta(hours=1)
 """After the last refusal: it may have been put right."""
+
+NOBODY_ANSWERED = (
+    "No attempt at an answer came to an end: the worker died or was stopped in each, or met an error that it does not "
+    "know. The customer was told that a person will look at the question. The log of the activity worker says more"
+)
 
 MODEL_NOTICE = "model"
 """The notice that says that the model's service refuses us."""
@@ -41,8 +52,40 @@ async def or_handed_over(context: Context, call: Call[Any], ask: Callable[[], Aw
         if will_be_tried_again(error):
             raise
         await _say_why(context, call, error)
-        return ModelAnswer(text=context.handover, category=AnswerCategory.UNANSWERED)
+        return _a_person_will_look(context)
     return answer
+
+
+class HandOverActivities:
+    """For answers of which no attempt came to an end: the process that worked at them died each time."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @activity.defn(name="handover.tell")
+    async def tell(self, call: Call[HandOver]) -> AssistantChatMessage:
+        """The answer that one of the attempts wrote down; otherwise that a person will look at it."""
+        key, to, store = call.operation.answer, call.operation.to, self._context.store
+        async with store.begin() as db:
+            await account(db, call)
+            entry = await reopen(db, key, call.session_id, StreamAnswer.name if to else Answer.name, to)
+            row = await messages.by_key(db, key)
+            if row is None:
+                line = {"level": "error", "handler": call.handler, "text": NOBODY_ANSWERED}
+                await sessions.add_log(db, call.session_id, f"{key}:died", [line])
+        if row is None:
+            log.error("Session %d was handed over to a person: %s", call.session_id, NOBODY_ANSWERED)
+            row = await record_answer(store, call.session_id, key, _a_person_will_look(self._context))
+        if to is not None and not entry.is_done:
+            await post_once(self._context, entry, to, content_of(row), {"chat_id": row.id})
+        elif not entry.is_done:
+            async with store.begin() as db:
+                await close_entry(db, entry, {"chat_id": row.id})
+        return assistant_message(row)
+
+
+def _a_person_will_look(context: Context) -> ModelAnswer:
+    return ModelAnswer(text=context.handover, category=AnswerCategory.UNANSWERED)
 
 
 async def record_answer(

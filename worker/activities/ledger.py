@@ -46,7 +46,7 @@ async def account(db: AsyncSession, call: Call[Any]) -> None:
 async def open_entry(db: AsyncSession, call: Call[Any], name: str, to: ChatSurface | None = None) -> Entry:
     """Writes down that the operation of `call` is about to be performed; accounts for finished events on the way."""
     await account(db, call)
-    return await _open(db, call.key, call.session_id, name, to)
+    return await reopen(db, call.key, call.session_id, name, to)
 
 
 async def open_part(
@@ -57,7 +57,7 @@ async def open_part(
     A change of a message that is there already names it by its `remote_id`.
     """
     key = part_key(call.key, chat_id, f"{surface_key(to)}/{remote_id}")
-    return await _open(db, key, call.session_id, name, to)
+    return await reopen(db, key, call.session_id, name, to)
 
 
 def part_key(key: str, chat_id: int, where: str) -> str:
@@ -65,7 +65,8 @@ def part_key(key: str, chat_id: int, where: str) -> str:
     return f"{key}:{chat_id}:{sha256(where.encode()).hexdigest()[:10]}"
 
 
-async def _open(db: AsyncSession, key: str, session_id: int, name: str, to: ChatSurface | None) -> Entry:
+async def reopen(db: AsyncSession, key: str, session_id: int, name: str, to: ChatSurface | None) -> Entry:
+    """Another attempt at the effect of that key, whichever call it was that began it."""
     row, may_have_happened = await effects.start(db, key, session_id, name, surface_key(to) if to else "")
     return Entry(
         effect=Effect(key=key, session_id=session_id, earlier=may_have_happened),

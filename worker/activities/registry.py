@@ -7,6 +7,7 @@ from worker.activities.answers import AnswerActivities
 from worker.activities.chats import ChatActivities
 from worker.activities.context import Context
 from worker.activities.copies import CopyActivities
+from worker.activities.handover import HandOverActivities
 from worker.activities.learning import LearningActivities
 from worker.activities.session import SessionActivities
 from worker.activities.surfaces import SurfaceActivities
@@ -35,6 +36,7 @@ def activities(context: Context) -> list[Callable[..., Any]]:
         surfaces.update_zendesk_ticket,
         copies.sync_conversation,
         copies.relay,
+        HandOverActivities(context).tell,
         session.report,
         session.may_upgrade,
     ]

@@ -8,7 +8,18 @@ from typing import Any
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from gateways.wire import AskUpgrade, ContinueChat, Copied, Relay, Relayed, Report, ToolsDue, UpgradeAdvice, UseTool
+from gateways.wire import (
+    AskUpgrade,
+    ContinueChat,
+    Copied,
+    HandOver,
+    Relay,
+    Relayed,
+    Report,
+    ToolsDue,
+    UpgradeAdvice,
+    UseTool,
+)
 from runllm import operations as ops
 from runllm.bridge.messages import AssistantChatMessage
 from runllm.bridge.surfaces import DiscordThread, SlackThread, ZendeskTicket
@@ -102,6 +113,7 @@ CALLS: dict[type, CallPolicy] = {
         # A run that ends leaves it to the next one to try again: two at once might show it twice.
         ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     ),
+    HandOver: _own("handover.tell", AssistantChatMessage, lambda o: "Say that a person will look at it"),
     Report: _own("session.report", type(None), lambda o: f"Record {o.phase or 'the log'}"),
     AskUpgrade: _own("deployments.may_upgrade", UpgradeAdvice, lambda o: "Ask whether the new version fits"),
 }  # fmt: skip

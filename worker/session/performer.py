@@ -6,11 +6,14 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError
 
-from gateways.wire import ACTIVITY_QUEUE, Call
+from gateways.wire import ACTIVITY_QUEUE, Call, ContinueChat, HandOver
 from runllm.bridge.messages import AssistantChatMessage, recorded
 from runllm.errors import BY_NAME, RunLLMError, Unavailable
+from runllm.operations import Answer, Chat, StreamAnswer
 from worker.session.calls import CALLS, HEARTBEAT, CallPolicy, summary_line
 from worker.session.state import SessionState
+
+_HANDED_OVER = "handed-over"
 
 
 async def perform(state: SessionState, operation: Any, handler: str = "", effect: int | None = None) -> Any:
@@ -46,9 +49,32 @@ async def perform(state: SessionState, operation: Any, handler: str = "", effect
             cancellation_type=policy.cancellation,
         )
     except ActivityError as error:
-        raise _as_ours(error, policy) from error.cause
+        unanswered = _unanswered(operation, call.key)
+        # Sessions that lived through this before there was somebody to tell the customer replay what they did then.
+        if unanswered is None or not _died(error) or not workflow.patched(_HANDED_OVER):
+            raise _as_ours(error, policy) from error.cause
+        return await perform(state, unanswered, handler, number)
     state.outcomes = [outcome for outcome in state.outcomes if outcome not in outcomes]
     return recorded(result) if isinstance(result, AssistantChatMessage) else result
+
+
+def _unanswered(operation: Any, key: str) -> HandOver | None:
+    """What to tell whoever waits for the answer that `operation` was to give; None where it was to give none."""
+    match operation:
+        case StreamAnswer(to=to):
+            return HandOver(answer=key, to=to)
+        case Answer() | Chat():
+            return HandOver(answer=key)
+        case ContinueChat(chat=chat):
+            return HandOver(answer=chat)
+        case _:
+            return None
+
+
+def _died(error: ActivityError) -> bool:
+    """Whether no attempt came to an end that anybody has foreseen: the worker was killed, or failed in its own way."""
+    cause = error.cause
+    return isinstance(cause, TimeoutError) or (isinstance(cause, ApplicationError) and cause.type not in BY_NAME)
 
 
 def _as_ours(error: ActivityError, policy: CallPolicy) -> BaseException:

@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 from temporalio import activity
 
-from gateways.wire import AskUpgrade, Call, ContinueChat, Relay, Relayed, Report, ToolsDue, UpgradeAdvice, UseTool
+from gateways.wire import (
+    AskUpgrade,
+    Call,
+    ContinueChat,
+    HandOver,
+    Relay,
+    Relayed,
+    Report,
+    ToolsDue,
+    UpgradeAdvice,
+    UseTool,
+)
 from runllm import operations
 from runllm.bridge.messages import AssistantChatMessage
 from runllm.operations import Chat, Operation
@@ -26,6 +37,7 @@ OTHERS = {
     "answers.chat": (Chat, AssistantChatMessage | ToolsDue),
     "answers.chat_turn": (ContinueChat, AssistantChatMessage | ToolsDue),
     "answers.chat_tool": (UseTool, NoneType),
+    "handover.tell": (HandOver, AssistantChatMessage),
     "session.report": (Report, NoneType),
     "deployments.may_upgrade": (AskUpgrade, UpgradeAdvice),
 }

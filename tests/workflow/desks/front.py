@@ -40,6 +40,11 @@ def answers(agent, event):  # type: ignore[no-untyped-def]
 
 
 @entrypoint(listeners=HERE)
+def streams(agent: Agent, event: Event) -> None:
+    agent.stream_answer(event.conversation)
+
+
+@entrypoint(listeners=HERE)
 async def answers_async(agent: Agent, event: Event) -> None:
     answer = agent.answer(event.conversation)
     await asyncio.sleep(0.01)
