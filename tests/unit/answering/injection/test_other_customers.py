@@ -8,6 +8,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ from worker.activities.answers import AnswerActivities
 from worker.activities.chats import ChatActivities
 from worker.activities.context import Context
 from worker.answering.anthropic import AnthropicProvider
-from worker.answering.embedding import choose_embedder
+from worker.answering.embedding import Chosen, Embedder, choose_embedder
+from worker.answering.embedding_passages import PassageEmbedding
 from worker.answering.language import LanguageModel, Manner
 from worker.answering.retrieval import PassageRetriever
 
@@ -141,6 +143,12 @@ async def opened(store: Store, agent_id: int, name: str, on: ChatSurface) -> int
         return (await sessions.create(db, agent_id=agent_id, published_name=name, surface=on)).id
 
 
+@cache
+def embedder_called(name: str) -> Embedder | None:
+    """One for all tests: it takes its time to load."""
+    return choose_embedder(name).embedder
+
+
 @pytest.fixture(params=["minilm", "none"])
 async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
     store = await Store.open(f"sqlite:///{tmp_path}/runllm.db")
@@ -171,11 +179,8 @@ async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         pending = f"The discount code is {OTHERS['a fact that nobody has approved']}"
         fact = {"agent_id": ours.id, "session_id": theirs, "key": "f", "stated_by": "bob", "chat_id": asked.id}
         await facts.propose(db, text=pending, **fact)  # type: ignore[arg-type]
-    embedder = choose_embedder(request.param).embedder
+    embedder = embedder_called(request.param)
     if embedder is not None:
-        from worker.answering.embedding import Chosen
-        from worker.answering.embedding_passages import PassageEmbedding
-
         assert await PassageEmbedding(store, Chosen(embedder)).embed(100)
     async with serving(Anthropic(says=obeys, piece=4000)) as service:
         # A short memory, so that summaries take part; nothing is redacted, so that nothing hides a leak.
