@@ -8,9 +8,9 @@ common ones match nearly every passage, cost the most and say the least.
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,10 +29,13 @@ _SAMPLE = 5_000
 _BETWEEN_WORDS = re.compile(r"[\x00-/:-@\[-`{-\x7f]+")
 
 
-class Candidate(BaseModel):
-    """A passage that has some of the words, with its document. A higher score is better."""
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage that has some of the words, with its document. A higher score is better.
 
-    model_config = ConfigDict(frozen=True)
+    Its fields are the columns of the queries, in their order. A question makes hundreds of them: a plain class takes a
+    fifth of the time that a model takes.
+    """
 
     id: int
     document_id: int
@@ -185,7 +188,7 @@ async def _is_all_visible(db: AsyncSession, agent_id: int, internal: bool) -> bo
 
 
 def _candidate(row: RowMapping) -> Candidate:
-    return Candidate.model_construct(**row)
+    return Candidate(**row)
 
 
 async def size(db: AsyncSession, agent_id: int) -> int:
