@@ -40,6 +40,7 @@ class AnswerActivities:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._later: set[asyncio.Task[None]] = set()
 
     @activity.defn(name=Answer.name)
     async def answer(self, call: Call[Answer]) -> AssistantChatMessage:
@@ -103,7 +104,15 @@ class AnswerActivities:
         question, found = await looked_up
         brief = await shortened(self._context, call.session_id, question)
         stage(WRITING)
-        return await self._context.model.answer(brief, found, emit)
+        answer = await self._context.model.answer(brief, found, emit)
+        self._afterwards(self._context.retriever.expect_more(question))
+        return answer
+
+    def _afterwards(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does `work` while nobody waits for it."""
+        job = asyncio.create_task(work)
+        self._later.add(job)
+        job.add_done_callback(self._later.discard)
 
     async def _streamed(
         self, call: Call[StreamAnswer], stream: "_Stream", looked_up: Awaitable[LookedUp]

@@ -171,6 +171,10 @@ class Retriever(Protocol):
         """The best passages for `question`."""
         ...
 
+    async def expect_more(self, question: Question) -> None:
+        """Gets ready for the question that may come after this one in the same conversation."""
+        ...
+
 
 class Model(Protocol):
     """A model of answers. Implementations are rows of `MODELS`."""

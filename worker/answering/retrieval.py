@@ -42,6 +42,8 @@ _SIZE_SECONDS = 5.0
 _VOCABULARY_SECONDS = 60.0
 _FITTED_SECONDS = 10.0
 _FREQUENCIES_KEPT = 50_000
+_EXPECTED = 2_000
+"""Conversations, the latest: 3 MB."""
 
 
 @dataclass
@@ -81,6 +83,7 @@ class PassageRetriever:
         self._near = Nearness(store, embedder) if embedder else None
         self._elsewhere: Floats | None = None
         self._remembered: dict[int, _Knowledge] = {}
+        self._expected: dict[str, Floats] = {}
 
     @property
     def near(self) -> Nearness | None:
@@ -193,11 +196,33 @@ class PassageRetriever:
         if self._embedder is None or not text:
             return None
         before = _asked_before(question.history)
+        texts = [text, before] if before else [text]
+        known = {one: self._expected[one] for one in texts if one in self._expected}
+        unknown = [one for one in texts if one not in known]
         try:
-            return await self._embedder.embed([text, before] if before else [text])
+            made = await self._embedder.embed(unknown) if unknown else ()
         except OSError as error:
             log.warning("A question is searched by its words alone: %s", error)
             return None
+        known |= zip(unknown, made, strict=True)
+        return np.stack([known[one] for one in texts])
+
+    async def expect_more(self, question: Question) -> None:
+        """Embeds what the next question of the same conversation will be seen in the light of: this one is the last.
+
+        Four questions are as long as a passage, and take as long: whoever asks next need not wait for that.
+        """
+        said = Turn(author="user", text=question.text)
+        before = _asked_before([*question.history, said])
+        if self._embedder is None or not before or before in self._expected:
+            return
+        try:
+            (vector,) = await self._embedder.embed([before])
+        except OSError:
+            return  # the next question says so
+        self._expected[before] = vector
+        while len(self._expected) > _EXPECTED:
+            del self._expected[next(iter(self._expected))]
 
 
 def _usable(fitted: Fitted, agent_id: int) -> Fitted | None:
