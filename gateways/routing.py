@@ -236,7 +236,8 @@ async def _write_down(
     await messages.post(
         db, session_id=session.id, chat_id=message.id, surface_key=key, remote_id=said.remote_id, is_new=True
     )
-    await inbox.catch_up(db, [one.inbox_id for one in changes], session.id, message.id)
+    if changes:
+        await inbox.catch_up(db, [one.inbox_id for one in changes], session.id, message.id)
     return message
 
 
