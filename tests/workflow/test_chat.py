@@ -182,6 +182,7 @@ async def test_nothing_that_finished_is_paid_or_done_twice_when_the_worker_is_ki
         async with activity_worker(client, tmp_path, service):
             (answer,) = await answer_on(store, widget)
         history = await handle.fetch_history()
+        await handle.terminate()
     assert answer.text == "It is on its way."
     assert answer.category == AnswerCategory.ANSWERED
     assert dict(service.finished) == {0: 1, 1: 1, 2: 1, KILLED_IN: 1, 4: 1}
@@ -219,12 +220,13 @@ async def test_after_five_killed_workers_the_customer_hears_that_a_person_will_l
         for attempt in range(1, 6):
             async with activity_worker(client, tmp_path, service) as worker:
                 if attempt == 1:
-                    session_id, widget, _ = await ask(client, store, version.name, "How long?")
+                    session_id, widget, handle = await ask(client, store, version.name, "How long?")
                 await until_begun(service, attempt)
                 worker.kill()
                 await worker.wait()
         async with activity_worker(client, tmp_path, service):
             (answer,) = await answer_on(store, widget)
+        await handle.terminate()
     assert (answer.text, answer.category) == (HANDOVER, AnswerCategory.UNANSWERED)
     assert sum(service.begun.values()) == 5
     async with store.read() as db:
