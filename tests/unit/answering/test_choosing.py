@@ -1,12 +1,17 @@
 """Categories are told apart by what they mean, and by examples."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 
 from runllm import Category
-from worker.answering.choosing import Chooser, choices_of
+from worker.answering import choosing
+from worker.answering.choosing import Choice, Chooser, choices_of
 from worker.answering.embedding_minilm import MiniLM
 from worker.answering.extractive import ExtractiveModel
 from worker.answering.protocol import Turn
+from worker.answering.scoring import Floats
 
 DESCRIBED = {
     "billing": "invoices, prices, refunds",
@@ -47,18 +52,41 @@ async def test_examples_decide_where_descriptions_do_not(minilm: MiniLM) -> None
     assert abs(without["a"] - without["b"]) < 0.1
 
 
-async def test_what_all_examples_share_tells_nothing_and_what_differs_decides(minilm: MiniLM) -> None:
-    """Five pages of one product: nearly every example has the same words but one."""
-    pages = ("colour", "font", "margin", "column", "footnote")
-    asks = ("In the report editor of Quill 7 on Windows, how do I change the {} of a page?",
-            "In the report editor of Quill 7 on Windows, my {} is not saved with the page",
-            "In the report editor of Quill 7 on Windows, where is the {} of my page set?")  # fmt: skip
-    choices = choices_of({page: Category("", examples=[ask.format(page) for ask in asks]) for page in pages})
-    fit = await Chooser(minilm).fit("In the report editor of Quill 7 on Windows, which typeface has a page?", choices)
-    best, second = sorted(fit.values(), reverse=True)[:2]
-    assert fit["font"] == best
-    assert best - second > 0.1
-    assert 0.2 < best < 1, "on the scale of a fit without examples, so that limits hold"
+class Points:
+    """Texts as points around those of their choices, which overlap: "3/7" is the seventh text of choice 3."""
+
+    name = "points"
+
+    def __init__(self, choices: int, width: int = 24) -> None:
+        self._centres = np.random.default_rng(1).normal(0, 0.5, (choices, width))
+        self._stretched = 0.4 + 2.2 * np.random.default_rng(2).random(width) ** 3
+
+    async def embed(self, texts: Sequence[str]) -> Floats:
+        rows = []
+        for text in texts:
+            choice, number = (int(one) for one in text.replace(" ", "/").split("/"))
+            rows.append(
+                self._centres[choice] + self._stretched * np.random.default_rng([choice, number]).normal(0, 1, 24)
+            )
+        made = np.asarray(rows, np.float32)
+        return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
+
+
+async def test_examples_move_the_borders_to_where_they_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices = [Choice(name=f"{n}/0", examples=tuple(f"{n}/{m}" for m in range(1, 9))) for n in range(20)]
+
+    async def told_right() -> float:
+        chooser = Chooser(Points(len(choices)))
+        right = 0
+        for number in range(400):
+            fit = await chooser.fit(f"{number % 20}/{100 + number}", choices)
+            right += max(fit, key=lambda one: fit[one]) == f"{number % 20}/0"
+        return right / 400
+
+    moved = await told_right()
+    monkeypatch.setattr(choosing, "_FEWEST_EXAMPLES", 100)
+    plain = await told_right()
+    assert moved > plain + 0.1
 
 
 async def test_examples_that_are_all_the_same_are_no_harm(minilm: MiniLM) -> None:
