@@ -530,7 +530,10 @@ class SpendingRow(Row):
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(100), unique=True)
     """Effect key, attempt and number of the request: a retried accounting adds nothing."""
-    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id"), index=True)
+    session_id: Mapped[int | None] = mapped_column(ForeignKey("sessions.id"), index=True)
+    """None where no conversation asked, but an evaluation."""
+    agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))
+    """Of an evaluation; a session knows its own."""
     published_name: Mapped[str] = mapped_column(String(100))
     day: Mapped[str] = mapped_column(String(10))
     """In UTC, like 2026-01-31."""

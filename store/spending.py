@@ -49,17 +49,19 @@ def end_of_day() -> datetime:
     return now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
+EVALUATIONS = "runllm eval"
+"""What evaluations are accounted for under. No workflow is called so: names have no blanks."""
+
+
 async def add(db: AsyncSession, *, key: str, session: Session, **values: Any) -> None:
-    """Records one request; the same `key` again changes nothing."""
-    await insert_new(
-        db,
-        SpendingRow,
-        key=key,
-        session_id=session.id,
-        published_name=session.published_name,
-        day=today(),
-        **values,
-    )
+    """Records one request of a conversation; the same `key` again changes nothing."""
+    whose = {"session_id": session.id, "published_name": session.published_name}
+    await insert_new(db, SpendingRow, key=key, day=today(), **whose, **values)
+
+
+async def add_evaluated(db: AsyncSession, *, key: str, agent_id: int, **values: Any) -> None:
+    """Records one request of an evaluation; the same `key` again changes nothing."""
+    await insert_new(db, SpendingRow, key=key, day=today(), agent_id=agent_id, published_name=EVALUATIONS, **values)
 
 
 async def of_session(db: AsyncSession, session_id: int) -> Sum:
@@ -76,11 +78,11 @@ async def of_day(db: AsyncSession, day: str, published_name: str | None = None) 
 
 
 async def by_workflow(db: AsyncSession, agent_id: int, since_day: str) -> list[tuple[str, str, Sum]]:
-    """What each workflow of an agent has cost, day by day, the newest first."""
+    """What each workflow of an agent has cost, and its evaluations, day by day, the newest first."""
     query = (
         select(SpendingRow.day, SpendingRow.published_name, *_columns())
-        .join(Session, Session.id == SpendingRow.session_id)
-        .where(Session.agent_id == agent_id, SpendingRow.day >= since_day)
+        .outerjoin(Session, Session.id == SpendingRow.session_id)
+        .where(func.coalesce(SpendingRow.agent_id, Session.agent_id) == agent_id, SpendingRow.day >= since_day)
         .group_by(SpendingRow.day, SpendingRow.published_name)
         .order_by(SpendingRow.day.desc(), SpendingRow.published_name)
     )

@@ -4,7 +4,6 @@ The session drives (see worker/session/chatting.py). Whatever is killed in betwe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,10 +21,10 @@ from worker.activities.handover import or_handed_over, record_answer
 from worker.activities.ledger import account, open_entry
 from worker.activities.memory import shortened
 from worker.answering.protocol import (
-    Found,
     ModelAnswer,
     Passage,
     Question,
+    RetrieverOf,
     Round,
     Talk,
     ToolGave,
@@ -107,7 +106,7 @@ class ChatActivities:
         async def ask() -> ModelAnswer | ToolsWanted:
             brief = await shortened(self._context, call.session_id, question)
             talk = Talk(question=brief, tools=tools, rounds=rounds, must_answer=number >= MOST_TURNS)
-            return await self._context.model.chat(talk, _Bound(self._context, agent_id), nobody)
+            return await self._context.model.chat(talk, RetrieverOf(agent_id, self._context.retriever), nobody)
 
         said = await or_handed_over(self._context, call, ask)
         if isinstance(said, ModelAnswer):
@@ -168,7 +167,7 @@ async def reason(context: Context, agent_id: int, question: Question) -> ModelAn
     rounds: list[Round] = []
     while True:
         talk = Talk(question=question, rounds=rounds, must_answer=len(rounds) >= MOST_TURNS)
-        said = await context.model.chat(talk, _Bound(context, agent_id), nobody)
+        said = await context.model.chat(talk, RetrieverOf(agent_id, context.retriever), nobody)
         if isinstance(said, ModelAnswer):
             return said
         outputs = [await use(context, call, agent_id, question, rounds) for call in said.calls]
@@ -199,14 +198,3 @@ def _due(key: str, number: int, calls: Sequence[ToolCall], tools: Sequence[ToolS
     theirs = {tool.name for tool in tools}
     shown = [call if call.name in theirs else ToolCall(id=call.id, name=call.name) for call in calls]
     return ToolsDue(chat=key, turn=number, calls=shown)
-
-
-@dataclass(frozen=True)
-class _Bound:
-    """The knowledge base of one agent."""
-
-    context: Context
-    agent_id: int
-
-    async def find(self, question: Question, limit: int = 8) -> Found:
-        return await self.context.retriever.find(self.agent_id, question, limit)

@@ -1,7 +1,6 @@
 """The model's word on a conversation that is only evaluated: the same retrieval and model, and nothing written down."""
 
 import time
-from dataclasses import dataclass
 
 from temporalio import activity
 
@@ -9,7 +8,7 @@ from gateways.wire import EVALUATE, Evaluate, Evaluated
 from runllm.categories import with_examples
 from worker.activities.chats import reason
 from worker.activities.context import Context
-from worker.answering.protocol import Found, Question, Turn, nobody
+from worker.answering.protocol import Question, RetrieverOf, Turn, nobody
 
 
 class EvaluationActivities:
@@ -40,7 +39,7 @@ class EvaluationActivities:
                 return await self._answered(asked, Question(text=turns[-1].text, history=turns[:-1]))
 
     async def _answered(self, asked: Evaluate, question: Question) -> Evaluated:
-        bound = _Bound(self._context, asked.agent_id)
+        bound = RetrieverOf(asked.agent_id, self._context.retriever)
         if asked.what == "chat":
             answer = await reason(self._context, asked.agent_id, question)
         else:
@@ -53,14 +52,3 @@ class EvaluationActivities:
             input_tokens=answer.input_tokens,
             output_tokens=answer.output_tokens,
         )
-
-
-@dataclass(frozen=True)
-class _Bound:
-    """The knowledge base of one agent."""
-
-    context: Context
-    agent_id: int
-
-    async def find(self, question: Question, limit: int = 8) -> Found:
-        return await self.context.retriever.find(self.agent_id, question, limit)

@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from gateways.wire import Call
+from gateways.wire import Call, Evaluate
+from runllm.errors import UsageError
 from store import notices, sessions, spending
 from store.engine import Store
-from store.models import Session
 from worker.answering.completion import Spent
 from worker.answering.ladder import circumstances, under
 from worker.answering.metering import metered
@@ -34,38 +34,37 @@ class Accounts:
         self._store, self._caps, self._prices = store, caps, prices or {}
 
     async def over_cap(self, session_id: int) -> str:
-        """Which cap is reached, in words; empty where none is."""
+        """Which cap of a conversation is reached, in words; empty where none is."""
         if not self._caps.any:
             return ""
         async with self._store.read() as db:
             session = await sessions.get(db, session_id)
-            reached = "" if session is None else await self._reached(db, session)
-        return reached
+            if session is None:
+                return ""
+            return await self._over_session(db, session.id) or await self._over_day(db, session.published_name)
+
+    async def over_cap_of_evaluations(self) -> str:
+        """Which cap is reached for what no conversation asks; empty where none is."""
+        if not self._caps.any:
+            return ""
+        async with self._store.read() as db:
+            return await self._over_day(db, spending.EVALUATIONS)
 
     async def add(self, session_id: int, key: str, purpose: str, bill: Sequence[Spent]) -> None:
-        """Writes down what was spent; the same `key` again adds nothing."""
-        unpriced: list[str] = []
+        """Writes down what a conversation has spent; the same `key` again adds nothing."""
         async with self._store.begin() as db:
             session = await sessions.get(db, session_id)
-            if session is None:
-                return
+            if session is not None:
+                for number, spent in enumerate(bill):
+                    values = await self._priced(db, spent)
+                    await spending.add(db, key=f"{key}:{number}", session=session, purpose=purpose, **values)
+
+    async def add_evaluated(self, agent_id: int, key: str, purpose: str, bill: Sequence[Spent]) -> None:
+        """Writes down what an evaluation has spent; the same `key` again adds nothing."""
+        async with self._store.begin() as db:
             for number, spent in enumerate(bill):
-                cost = microdollars(spent, self._prices)
-                unpriced += [spent.model] if cost is None else []
-                await spending.add(
-                    db,
-                    key=f"{key}:{number}",
-                    session=session,
-                    purpose=purpose,
-                    microdollars=cost,
-                    **spent.model_dump(),
-                )
-            if unpriced:
-                text = (
-                    f"Nobody knows what the model {unpriced[0]} costs, so it is counted in tokens only. "
-                    "Set RUNLLM_MODEL_PRICES to have it counted in dollars"
-                )
-                await notices.put(db, PRICE_NOTICE, "note", text)
+                values = await self._priced(db, spent)
+                await spending.add_evaluated(db, key=f"{key}:{number}", agent_id=agent_id, purpose=purpose, **values)
 
     async def tell(self, session_id: int, key: str, reached: str) -> None:
         """Says that a cap is reached: on the session, and where people look after the engine."""
@@ -76,14 +75,29 @@ class Accounts:
             if "this session" not in reached:
                 await notices.put(db, CAP_NOTICE, "bad", text, until=spending.end_of_day())
 
-    async def _reached(self, db: AsyncSession, session: Session) -> str:
-        caps, today, name = self._caps, spending.today(), session.published_name
+    async def _priced(self, db: AsyncSession, spent: Spent) -> dict[str, Any]:
+        """The columns of one request. A model whose price nobody knows is a matter for whoever runs the engine."""
+        cost = microdollars(spent, self._prices)
+        if cost is None:
+            text = (
+                f"Nobody knows what the model {spent.model} costs, so it is counted in tokens only. "
+                "Set RUNLLM_MODEL_PRICES to have it counted in dollars"
+            )
+            await notices.put(db, PRICE_NOTICE, "note", text)
+        return {"microdollars": cost, **spent.model_dump()}
+
+    async def _over_session(self, db: AsyncSession, session_id: int) -> str:
+        caps = self._caps
         if caps.session_usd is not None or caps.session_tokens is not None:
-            spent = await spending.of_session(db, session.id)
+            spent = await spending.of_session(db, session_id)
             if _is_over(spent.usd, caps.session_usd):
                 return _sentence("this session", f"RUNLLM_CAP_SESSION_USD, ${caps.session_usd:g}")
             if _is_over(spent.tokens, caps.session_tokens):
                 return _sentence("this session", f"RUNLLM_CAP_SESSION_TOKENS, {caps.session_tokens}")
+        return ""
+
+    async def _over_day(self, db: AsyncSession, name: str) -> str:
+        caps, today = self._caps, spending.today()
         if caps.workflow_day_usd is not None or caps.workflow_day_tokens is not None:
             spent = await spending.of_day(db, today, name)
             if _is_over(spent.usd, caps.workflow_day_usd):
@@ -125,6 +139,8 @@ class _Accounting(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
         call = input.args[0] if input.args else None
+        if isinstance(call, Evaluate):
+            return await self._evaluated(call, input)
         if not isinstance(call, Call) or not info.activity_type.startswith(ASKS_A_MODEL):
             return await super().execute_activity(input)
         reached = await self._accounts.over_cap(call.session_id)
@@ -137,3 +153,18 @@ class _Accounting(ActivityInboundInterceptor):
         finally:
             if bill:
                 await self._accounts.add(call.session_id, f"{call.key}:{info.attempt}", info.activity_type, bill)
+
+    async def _evaluated(self, asked: Evaluate, input: ExecuteActivityInput) -> Any:
+        """Nobody waits for an evaluation as a customer does: it stops at a cap, and does not judge another model."""
+        reached = await self._accounts.over_cap_of_evaluations()
+        if reached:
+            raise UsageError(f"{reached}. Evaluate again tomorrow, or raise that cap")
+        info = activity.info()
+        try:
+            with metered() as bill:
+                return await super().execute_activity(input)
+        finally:
+            if bill:
+                await self._accounts.add_evaluated(
+                    asked.agent_id, f"{info.activity_id}:{info.attempt}", info.activity_type, bill
+                )

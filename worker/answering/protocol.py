@@ -4,6 +4,7 @@ A model sees a question and passages, and knows nothing of sessions, surfaces or
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from runllm.bridge.messages import AnswerCategory, Source
@@ -226,3 +227,15 @@ class BoundRetriever(Protocol):
     async def find(self, question: Question, limit: int = 8) -> Found:
         """The best passages for `question`."""
         ...
+
+
+@dataclass(frozen=True)
+class RetrieverOf:
+    """The knowledge base of one agent."""
+
+    agent_id: int
+    retriever: Retriever
+
+    async def find(self, question: Question, limit: int = 8) -> Found:
+        """The best passages for `question`."""
+        return await self.retriever.find(self.agent_id, question, limit)

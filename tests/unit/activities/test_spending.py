@@ -7,7 +7,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
-from gateways.wire import Call
+from gateways.wire import EVALUATE, Call, Evaluate, Said
 from runllm.bridge.messages import AnswerCategory
 from runllm.errors import ModelError, UsageError
 from runllm.operations import Answer, MessageRef
@@ -45,7 +45,7 @@ class Work(ActivityInboundInterceptor):
 
 
 async def perform(
-    accounts: Accounts, call: Call[Any], work: Work, name: str = "answers.answer", attempt: int = 1
+    accounts: Accounts, call: Call[Any] | Evaluate, work: Work, name: str = "answers.answer", attempt: int = 1
 ) -> Any:
     environment = ActivityEnvironment()
     environment.info = environment.default_info().__class__(
@@ -81,6 +81,44 @@ async def test_what_an_activity_spends_is_accounted_for_also_when_it_fails(case:
         assert await spending.of_day(db, spending.today(), "another") == Sum()
         assert await spending.of_day(db, "2001-01-01") == Sum()
         assert await spending.by_workflow(db, 1, "2001-01-01") == [(spending.today(), "support", total)]
+
+
+EVALUATED = Evaluate(agent_id=1, what="answer", said=[Said(author="user", text="How much?")])
+
+
+async def test_evaluations_are_accounted_for_by_day_and_belong_to_no_conversation(case: Case) -> None:
+    accounts = Accounts(case.store, prices=PRICES)
+    with pytest.raises(ModelError):
+        await perform(accounts, EVALUATED, Work(ModelError("cut off")), EVALUATE)
+    await perform(accounts, EVALUATED, Work(), EVALUATE, attempt=2)
+    assert await spent(case) == Sum()
+    async with case.store.read() as db:
+        total = await spending.of_day(db, spending.today())
+        assert (total.requests, total.microdollars) == (2, 2 * COST)
+        assert await spending.by_workflow(db, 1, "2001-01-01") == [(spending.today(), spending.EVALUATIONS, total)]
+        assert await spending.by_workflow(db, 2, "2001-01-01") == []
+
+
+@pytest.mark.parametrize(
+    ("caps", "setting"),
+    [
+        (Caps(day_usd=COST / 1e6), "RUNLLM_CAP_DAY_USD"),
+        (Caps(workflow_day_tokens=3500), "RUNLLM_CAP_WORKFLOW_DAY_TOKENS"),
+    ],
+)
+async def test_an_evaluation_stops_at_a_cap_and_says_at_which(case: Case, caps: Caps, setting: str) -> None:
+    accounts, work = Accounts(case.store, caps, PRICES), Work()
+    await perform(accounts, EVALUATED, work, EVALUATE)
+    with pytest.raises(UsageError, match=setting):
+        await perform(accounts, EVALUATED, work, EVALUATE, attempt=2)
+    assert len(work.seen) == 1, "no other model is judged in its place"
+
+
+async def test_what_an_evaluation_costs_counts_for_the_day_of_all(case: Case) -> None:
+    accounts, work = Accounts(case.store, Caps(day_tokens=3500, workflow_day_tokens=3500), PRICES), Work()
+    await perform(accounts, EVALUATED, work, EVALUATE)
+    await perform(accounts, answer(case), work)
+    assert "RUNLLM_CAP_DAY_TOKENS" in work.seen[1].over_cap, "its own workflow has spent nothing"
 
 
 async def test_activities_that_ask_no_model_cost_nothing(case: Case) -> None:
