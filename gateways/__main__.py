@@ -1,6 +1,7 @@
 """`python -m gateways`: serves until it is told to stop."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -46,6 +47,8 @@ async def serve(settings: GatewaySettings) -> None:
     try:
         await run.setup()
         await _listen(run, settings)
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: the collector need not look through it again
         await stop.wait()
     finally:
         await run.cleanup()

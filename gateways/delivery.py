@@ -25,6 +25,11 @@ _AT_ONCE = 32
 _GIVE_UP_AFTER = 12
 _LONGEST_WAIT = 60.0
 _LEAVE_ALONE = 1.0
+_BOOKKEEPING_AFTER = 0.05
+"""Seconds. The session works on what it was told, on this machine or another; that it was told is written down later.
+
+Should this process end meanwhile the session is told again, and knows the event.
+"""
 
 
 class Delivery:
@@ -61,6 +66,8 @@ class Delivery:
                 row = one.row
                 failure = await self._signal(one.session, _envelope(inbox.envelope_of(row), one.message))
                 if failure is None:
+                    if letter is not None:
+                        await asyncio.sleep(_BOOKKEEPING_AFTER)
                     await self._mark_signalled(row)
                     continue
                 await self._note_failure(row, failure)

@@ -16,6 +16,7 @@ MAX_BATCH = 200
 _QUEUE = 256
 _MAX_DRAFTS = 2000
 _DRAFT_LIVES = 60.0
+_SOON = 0.05
 
 
 class Delta(Frozen):
@@ -134,6 +135,10 @@ class Hub:
     def poke(self, surface_key: str) -> None:
         """Says that a surface has changed."""
         self.publish(Poke(surface_key=surface_key))
+
+    def poke_soon(self, surface_key: str) -> None:
+        """The same for what people wrote themselves: it is on their screens, and the answer to it goes first."""
+        asyncio.get_running_loop().call_later(_SOON, self.poke, surface_key)
 
     def draft(self, surface_key: str) -> Draft | None:
         """The answer that is being made for a surface, for streams that join in its middle."""

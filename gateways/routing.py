@@ -116,7 +116,6 @@ class Routing:
         accepted, letter = await self._record_once(inbound)
         if accepted.session_id is not None and accepted.inbox_id and not accepted.ignored and not accepted.is_complete:
             self._deliver(accepted.session_id, letter)
-        # Only now: an answer is waited for, one's own words are on the screen already.
         self._poke(surface_key(inbound.surface))
         return accepted
 
