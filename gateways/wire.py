@@ -7,9 +7,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from runllm.bridge.listeners import AnyListener
 from runllm.bridge.messages import AnswerCategory, Source, UserChatMessage
@@ -174,6 +174,7 @@ class Call(BaseModel, Generic[O]):
     outcomes: list[Outcome] = []
 
 
+CALIBRATE = "calibration.calibrate"
 EVALUATE = "evaluation.ask"
 """Activity that asks the model as a conversation would, and writes nothing down. No session calls it."""
 
@@ -183,6 +184,54 @@ class Said(Frozen):
 
     author: Literal["user", "assistant"]
     text: str
+
+
+class LabelledQuestion(Frozen):
+    """A question with what a person says of it: the documentation answers it or not, or it is about something else.
+
+    `history` is what the same person asked before, the oldest first.
+    """
+
+    question: str = Field(min_length=1, max_length=20_000)
+    label: Literal["answered", "unanswered", "irrelevant"]
+    history: list[str] = Field(default=[], max_length=50)
+
+
+class Calibrate(Frozen):
+    """Fit how sure answers have to be to one knowledge base: the activity `calibration.calibrate`.
+
+    Attributes:
+        agent_id: Whose knowledge base.
+        keeps: Whether what is better than before is to count from now on.
+    """
+
+    agent_id: int
+    questions: list[LabelledQuestion]
+    keeps: bool = True
+
+
+class ToldRight(Frozen):
+    """How many questions of each label are told right, and the mean of the three."""
+
+    labels: int
+    recall: dict[str, float]
+    balanced: float
+
+
+class Calibrated(Frozen):
+    """How well labels were told before, and after on questions that were not fitted to.
+
+    Attributes:
+        fitted: What was fitted.
+        embedder: Whose vectors it is about.
+        kept: It counts from now on.
+    """
+
+    before: ToldRight
+    after: ToldRight
+    fitted: dict[str, Any]
+    embedder: str
+    kept: bool = False
 
 
 class Evaluate(Frozen):

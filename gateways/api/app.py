@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateways.api import evaluation, facts, health, installations, keys, sessions, sources, workflows
+from gateways.api import calibration, evaluation, facts, health, installations, keys, sessions, sources, workflows
 
 PREFIX = "/api/v1"
 _ID = r"{id:[0-9]{1,9}}"
@@ -42,6 +42,7 @@ def routes() -> list[web.AbstractRouteDef]:
         web.post(f"{PREFIX}/installations/sign-in", installations.sign_in),
         web.get(f"{PREFIX}/installations", installations.list_installations),
         web.delete(f"{PREFIX}/installations/{{platform}}/{{external_id}}", installations.disconnect),
+        web.post(f"{PREFIX}/calibrations", calibration.calibrate),
         web.post(f"{PREFIX}/evaluations/ask", evaluation.ask),
         web.get(f"{PREFIX}/evaluations/cases", evaluation.cases),
         web.get(f"{PREFIX}/workflows/{{name}}/bundle", evaluation.bundle),

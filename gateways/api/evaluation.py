@@ -1,27 +1,22 @@
 """What `runllm eval` needs of an engine: the model's word without a conversation, past conversations, and bundles."""
 
-import secrets
 from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
-from temporalio.client import ActivityFailureError
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ApplicationError
 
 from gateways.api.auth import caller
+from gateways.api.performing import performed
 from gateways.api.sessions import number_in
 from gateways.refusals import RefusedError, checked, read_json
 from gateways.services import services
-from gateways.temporal import failure_of
-from gateways.wire import ACTIVITY_QUEUE, EVALUATE, Evaluate, Evaluated, Said
+from gateways.wire import EVALUATE, Evaluate, Evaluated, Said
 from store import feedback, messages, published, sessions
 
 _BODY_LIMIT = 512 * 1024
 _MOST_SESSIONS = 500
 _PATIENCE = timedelta(seconds=100)
-_RETRIES = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_attempts=3)
 
 
 class Asking(BaseModel):
@@ -42,28 +37,14 @@ async def ask(request: web.Request) -> web.Response:
     who = await caller(request)
     asking = checked(Asking, await read_json(request, _BODY_LIMIT), what="question")
     question = Evaluate.model_validate({"agent_id": who.agent_id, **asking.model_dump()})
-    try:
-        client = await services(request).temporal.client()
-        found = await client.execute_activity(
-            EVALUATE,
-            question,
-            id=f"evaluation-{secrets.token_hex(8)}",
-            task_queue=ACTIVITY_QUEUE,
-            result_type=Evaluated,
-            schedule_to_close_timeout=_PATIENCE,
-            heartbeat_timeout=timedelta(seconds=15),
-            retry_policy=_RETRIES,
-            summary=f"Evaluate: {question.what}",
-        )
-    except ActivityFailureError as error:
-        raise _refusal(error) from error
-    except Exception as error:
-        failure = failure_of(error)
-        if failure.kind == "refused":
-            raise
-        raise RefusedError(
-            503, "unavailable", f"Temporal cannot take the question now ({failure.text}). Try again in a moment."
-        ) from error
+    found = await performed(
+        services(request).temporal,
+        EVALUATE,
+        question,
+        Evaluated,
+        patience=_PATIENCE,
+        summary=f"Evaluate: {question.what}",
+    )
     return web.json_response(found.model_dump(mode="json"))
 
 
@@ -115,13 +96,3 @@ async def bundle(request: web.Request) -> web.Response:
             raise RefusedError(404, "not_found", f"{name} {missing}. `runllm workflows {name}` lists its versions.")
         sources = (await published.bundle_of(db, version.id)).model_dump(mode="json")
     return web.json_response({"name": name, "build_id": version.build_id, "bundle": sources})
-
-
-def _refusal(error: ActivityFailureError) -> RefusedError:
-    cause = error.cause
-    if isinstance(cause, ApplicationError):
-        return RefusedError(422, "not_answered", f"{cause.message.rstrip('.')}.")
-    return RefusedError(
-        504, "not_answered",
-        f"No activity worker answered within {_PATIENCE.total_seconds():.0f} s. `runllm doctor` says whether one runs.",
-    )  # fmt: skip

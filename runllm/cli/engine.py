@@ -69,9 +69,9 @@ class Engine:
         """What is at a path of the API."""
         return self._call("GET", path, params={name: value for name, value in query.items() if value is not None})
 
-    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Creates something."""
-        return self._call("POST", path, json=dict(body))
+    def post(self, path: str, body: Mapping[str, Any], *, patience: float = 30.0) -> dict[str, Any]:
+        """Creates something; what takes longer than `patience` seconds is given up."""
+        return self._call("POST", path, patience=patience, json=dict(body))
 
     def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Changes something."""
@@ -85,13 +85,15 @@ class Engine:
         """What the gateway says of itself; this needs no key."""
         return self._call("GET", "/healthz", whole=True)
 
-    def _call(self, method: str, path: str, *, whole: bool = False, **more: Any) -> dict[str, Any]:
+    def _call(
+        self, method: str, path: str, *, whole: bool = False, patience: float = 30.0, **more: Any
+    ) -> dict[str, Any]:
         try:
             response = httpx.request(
                 method,
                 self.server + (path if whole else f"/api/v1/{path}"),
                 headers={"Authorization": f"Bearer {self.key}"},
-                timeout=httpx.Timeout(30.0, connect=5.0),
+                timeout=httpx.Timeout(patience, connect=5.0),
                 trust_env=urlsplit(self.server).hostname not in _LOOPBACK,
                 **more,
             )

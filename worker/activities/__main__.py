@@ -62,7 +62,7 @@ async def work(settings: ActivitySettings, model: Model, chosen: Chosen) -> None
         embedding = PassageEmbedding(context.store, chosen)
         await embedding.record()
         async with (
-            session_activities(client, context),
+            session_activities(client, context, chosen),
             knowledge_worker(client, context.store, settings=settings.knowledge, embedding=embedding),
             _beside(embedding.run()),
             _beside(warm_up(context)),

@@ -8,6 +8,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from gateways.wire import ACTIVITY_QUEUE, KNOWLEDGE_QUEUE
 from store.engine import Store
+from worker.activities.calibrating import CalibrationActivities
 from worker.activities.context import Context
 from worker.activities.evaluation import EvaluationActivities
 from worker.activities.interceptor import ActivityManners
@@ -22,13 +23,19 @@ from worker.knowledge.settings import KnowledgeSettings
 GRACE = timedelta(seconds=5)
 """What is under way when the process is told to stop gets so long to finish."""
 
+_NO_VECTORS = Chosen(None, "this worker has no embeddings")
 
-def session_activities(client: Client, context: Context) -> Worker:
-    """Performs what sessions ask for."""
+
+def session_activities(client: Client, context: Context, chosen: Chosen = _NO_VECTORS) -> Worker:
+    """Performs what sessions ask for, and what people ask who evaluate and calibrate."""
     return Worker(
         client,
         task_queue=ACTIVITY_QUEUE,
-        activities=[*activities(context), EvaluationActivities(context).ask],
+        activities=[
+            *activities(context),
+            EvaluationActivities(context).ask,
+            CalibrationActivities(context, chosen).calibrate,
+        ],
         interceptors=[ActivityManners(), Accounting(Accounts(context.store, context.caps, context.prices))],
         max_concurrent_activities=200,
         graceful_shutdown_timeout=GRACE,

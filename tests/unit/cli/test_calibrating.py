@@ -1,6 +1,5 @@
 """`runllm docs calibrate`: what it reads, what it refuses, what it keeps."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,15 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from typer.testing import CliRunner
 
-from runllm.cli.app import app
+from gateways.adapter import Openers
+from gateways.wire import CALIBRATE
 from store import agents, knowledge, vectors
 from store.engine import Store
 from store.knowledge import NewPassage
-from worker.answering import embedding
+from tests.unit.activities.doubles import CountingModel, Hub, Platform
+from tests.unit.cli.terminal import Terminal, fits, terminal
+from tests.unit.gateways.conftest import empty_record, gateway, settings, store, temporal
+from worker.activities.calibrating import CalibrationActivities
+from worker.activities.context import Context
 from worker.answering.embedding import Chosen
 from worker.answering.embedding_passages import PassageEmbedding
+from worker.answering.retrieval import PassageRetriever
+
+__all__ = ["empty_record", "gateway", "settings", "store", "temporal", "terminal"]  # fixtures are found by name
 
 TOPICS = ("webhook", "invoice", "password", "export", "theme")
 
@@ -32,16 +38,7 @@ class Words:
         return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("RUNLLM_HOME", str(tmp_path / "home"))
-    monkeypatch.setitem(embedding.EMBEDDERS, "minilm", lambda: Chosen(Words()))
-    asyncio.run(_fill(tmp_path / "home"))
-    return tmp_path
-
-
-async def _fill(home: Path) -> None:
-    store = await Store.open(f"sqlite:///{home}/runllm.db")
+async def _document(store: Store) -> None:
     async with store.begin() as db:
         agent = await agents.ensure_agent(db)
         source = await knowledge.add_source(db, agent.id, "folder", "/docs")
@@ -49,15 +46,32 @@ async def _fill(home: Path) -> None:
             passage = NewPassage(text=f"The {topic} of an account is set in the settings, with a {topic} key.")
             await knowledge.put_document(db, source, f"{topic}.md", None, topic.title(), "hash", [passage])
     await PassageEmbedding(store, Chosen(Words())).embed(100)
-    await store.close()
 
 
-async def _kept(home: Path) -> object:
-    store = await Store.open(f"sqlite:///{home}/home/runllm.db")
-    async with store.read() as db:
-        kept = await vectors.calibration(db, 1, "words")
-    await store.close()
-    return kept
+def _worker(store: Store, chosen: Chosen) -> CalibrationActivities:
+    platform = Platform()
+    context = Context(
+        store=store,
+        adapters={},
+        openers=Openers(platform, platform, platform),
+        hub=Hub(),
+        model=CountingModel(),
+        retriever=PassageRetriever(store, chosen.embedder),
+    )
+    return CalibrationActivities(context, chosen)
+
+
+@pytest.fixture
+async def documented(terminal: Terminal) -> Terminal:
+    store = terminal.gateway.store
+    await _document(store)
+    terminal.gateway.temporal.performs[CALIBRATE] = _worker(store, Chosen(Words())).calibrate
+    return terminal
+
+
+async def _kept(terminal: Terminal) -> object:
+    async with terminal.gateway.store.read() as db:
+        return await vectors.calibration(db, 1, "words")
 
 
 def questions(path: Path) -> Path:
@@ -68,34 +82,28 @@ def questions(path: Path) -> Path:
     return path
 
 
-def run(*words: str) -> "tuple[int, str]":
-    result = CliRunner().invoke(app, ["docs", "calibrate", *words])
-    return result.exit_code, result.output
-
-
-def test_it_shows_before_and_after_and_keeps_what_is_better(home: Path) -> None:
-    code, output = run(str(questions(home / "q.jsonl")), "--json")
-    assert code == 0, output
-    told = json.loads(output[output.index("{") :])
+async def test_it_shows_before_and_after_and_keeps_what_is_better(documented: Terminal, tmp_path: Path) -> None:
+    told = await documented.json("docs", "calibrate", str(questions(tmp_path / "q.jsonl")))
     assert told["before"]["labels"] == told["after"]["labels"] == 25
     assert set(told["before"]["recall"]) == {"answered", "unanswered", "irrelevant"}
     assert told["kept"] == (told["after"]["balanced"] > told["before"]["balanced"])
-    assert (asyncio.run(_kept(home)) == told["fitted"]) is told["kept"]
+    assert told["kept"], "or the test shows less than it says"
+    assert await _kept(documented) == told["fitted"]
 
 
-def test_a_dry_run_keeps_nothing(home: Path) -> None:
-    code, output = run(str(questions(home / "q.jsonl")), "--dry-run")
-    assert code == 0, output
-    assert "mean of the three" in output
-    assert "this was a dry run" in output
-    assert asyncio.run(_kept(home)) is None
+async def test_a_dry_run_keeps_nothing(documented: Terminal, tmp_path: Path) -> None:
+    shown = await documented.run("docs", "calibrate", str(questions(tmp_path / "q.jsonl")), "--dry-run")
+    assert fits(shown)
+    assert "mean of the three" in shown.stdout
+    assert "this was a dry run" in shown.stdout
+    assert await _kept(documented) is None
 
 
-def test_csv_is_read_too(home: Path) -> None:
-    rows = [json.loads(line) for line in questions(home / "q.jsonl").read_text().splitlines()]
+async def test_csv_is_read_too(documented: Terminal, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in questions(tmp_path / "q.jsonl").read_text().splitlines()]
     lines = ["question,label", *(f'"{row["question"]}",{row["label"].upper()}' for row in rows)]
-    (home / "q.csv").write_text("\n".join(lines))
-    assert run(str(home / "q.csv"), "--dry-run")[0] == 0
+    (tmp_path / "q.csv").write_text("\n".join(lines))
+    assert "mean of the three" in (await documented.run("docs", "calibrate", str(tmp_path / "q.csv"))).stdout
 
 
 @pytest.mark.parametrize(
@@ -109,23 +117,23 @@ def test_csv_is_read_too(home: Path) -> None:
         (b"\xff\xfe\x00q", "cannot be read as text"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_a_sentence(home: Path, content: "str | bytes | None", says: str) -> None:
-    file = home / "q.jsonl"
+async def test_what_cannot_be_used_is_refused_in_a_sentence(
+    documented: Terminal, tmp_path: Path, content: "str | bytes | None", says: str
+) -> None:
+    file = tmp_path / "q.jsonl"
     if content is not None:
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    code, output = run(str(file))
-    assert code == 2
-    assert says in " ".join(output.split())
+    assert says in " ".join((await documented.refused("docs", "calibrate", str(file), code=2)).split())
 
 
-def test_an_unknown_agent_is_named(home: Path) -> None:
-    code, output = run(str(questions(home / "q.jsonl")), "--agent", "nobody")
-    assert code == 2
-    assert "There is no agent 'nobody'" in " ".join(output.split())
+async def test_without_vectors_there_is_nothing_to_fit(documented: Terminal, tmp_path: Path) -> None:
+    worker = _worker(documented.gateway.store, Chosen(None, "RUNLLM_EMBEDDINGS is none"))
+    documented.gateway.temporal.performs[CALIBRATE] = worker.calibrate
+    said = await documented.refused("docs", "calibrate", str(questions(tmp_path / "q.jsonl")))
+    assert "by their words alone: RUNLLM_EMBEDDINGS is none. Only with vectors" in said
 
 
-def test_without_vectors_there_is_nothing_to_fit(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUNLLM_EMBEDDINGS", "none")
-    code, output = run(str(questions(home / "q.jsonl")))
-    assert code == 2
-    assert "by their words alone" in " ".join(output.split())
+async def test_an_empty_knowledge_base_has_nothing_to_fit(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.gateway.temporal.performs[CALIBRATE] = _worker(terminal.gateway.store, Chosen(Words())).calibrate
+    said = await terminal.refused("docs", "calibrate", str(questions(tmp_path / "q.jsonl")))
+    assert "The knowledge base is empty" in said

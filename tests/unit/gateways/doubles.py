@@ -1,16 +1,24 @@
 """Doubles of what stands around a gateway: Temporal, and a browser that reads a stream."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
 from pydantic import TypeAdapter
-from temporalio.client import Client, Schedule, ScheduleAlreadyRunningError, WorkflowExecutionStatus
+from temporalio.client import (
+    ActivityFailureError,
+    Client,
+    Schedule,
+    ScheduleAlreadyRunningError,
+    WorkflowExecutionStatus,
+)
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from gateways.temporal import Temporal
 from gateways.wire import Envelope, Outcome
+from runllm.errors import RunLLMError
 
 Problem = Callable[[str], Exception | None]
 
@@ -45,9 +53,24 @@ class FakeTemporal(Temporal):
         self.queries: list[str] = []
         self.schedules: dict[str, Schedule] = {}
         self.problem: Problem = lambda workflow_id: None
+        self.performs: dict[str, Callable[[Any], Awaitable[Any]]] = {}
 
     async def client(self) -> Client:
         return self  # type: ignore[return-value]
+
+    async def execute_activity(self, name: str, argument: Any, *, id: str, result_type: Any, **options: Any) -> Any:
+        """Performs what `performs` has, through JSON; an error comes back as the worker's interceptor would send it."""
+        if (problem := self.problem(id)) is not None:
+            raise problem
+        given = type(argument).model_validate_json(argument.model_dump_json())
+        failed: ApplicationError | None = None
+        try:
+            result = await self.performs[name](given)
+        except RunLLMError as error:
+            failed = ApplicationError(str(error), type=type(error).__name__)
+        if failed is not None:
+            raise ActivityFailureError(cause=failed)
+        return result_type.model_validate_json(result.model_dump_json())
 
     async def start_workflow(self, workflow: str, argument: Any, *, id: str, **options: Any) -> None:
         if (problem := self.problem(id)) is not None:
