@@ -14,7 +14,7 @@ from gateways.delivery import Delivery
 from gateways.routing import CLOSED, ENDED_BEFORE
 from gateways.temporal import RPC_TIMEOUT, Temporal, failure_of
 from gateways.wire import Outcome, workflow_id
-from store import inbox, leases, sessions
+from store import early, inbox, leases, sessions
 from store.engine import Store
 from store.models import InboxRow, now
 
@@ -24,6 +24,7 @@ OUTCOMES_QUERY = "outcomes"
 """What a session answers this query with: the outcomes that it remembers, a list of `Outcome`."""
 
 EVERY = 1.0
+_TIDY_EVERY = 600.0
 _LEASE = 10.0
 _BATCH = 200
 _ASK_AFTER = timedelta(seconds=3)
@@ -56,14 +57,20 @@ class Sweeper:
         async with asyncio.TaskGroup() as jobs:
             jobs.create_task(self._repeat(self.redeliver), name="redeliver")
             jobs.create_task(self._repeat(self.account), name="account")
+            jobs.create_task(self._repeat(self.tidy, _TIDY_EVERY), name="tidy")
 
-    async def _repeat(self, round_of: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, round_of: Callable[[], Awaitable[None]], every: float = EVERY) -> None:
         while True:
             try:
                 await round_of()
             except Exception:
                 log.exception("a sweep failed; the next one follows")
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(every)
+
+    async def tidy(self) -> None:
+        """Forgets changes that came before their messages, where these never came."""
+        async with self._store.begin() as db:
+            await early.forget(db)
 
     async def redeliver(self) -> None:
         """Tells sessions what they should have been told before."""

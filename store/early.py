@@ -16,14 +16,18 @@ KEPT = timedelta(hours=2)
 async def keep(
     db: AsyncSession, *, inbox_id: int, surface_key: str, remote_id: str, kind: str, text: str, made_at: datetime | None
 ) -> None:
-    """Keeps a change for when its message comes, and forgets those whose message did not."""
-    await db.execute(delete(EarlyChange).where(EarlyChange.kept_at < now() - KEPT))
+    """Keeps a change for when its message comes."""
     db.add(
         EarlyChange(
             inbox_id=inbox_id, surface_key=surface_key, remote_id=remote_id, kind=kind, text=text, made_at=made_at
         )
     )
     await db.flush()
+
+
+async def forget(db: AsyncSession) -> None:
+    """Forgets changes whose message did not come: nothing that people wrote is kept for no reason."""
+    await db.execute(delete(EarlyChange).where(EarlyChange.kept_at < now() - KEPT))
 
 
 async def take(db: AsyncSession, surface_key: str, remote_id: str) -> Sequence[EarlyChange]:

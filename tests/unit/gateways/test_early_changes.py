@@ -7,14 +7,15 @@ from sqlalchemy import func, select, update
 from gateways.adapter import Inbound
 from gateways.routing import DELETED, EARLY, UNKNOWN
 from runllm.bridge.listeners import SlackListener
+from runllm.bridge.surfaces import surface_key
 from runllm.bridge.triggers import Emoji
-from store import messages
+from store import early, messages
 from store.early import KEPT
 from store.engine import Store
 from store.inbox import CAUGHT_UP
 from store.models import EarlyChange, now
 from tests.unit.gateways.conftest import make_current
-from tests.unit.gateways.test_routing import SLACK, Desk, desk, in_thread
+from tests.unit.gateways.test_routing import SLACK, THREAD, Desk, desk, in_thread
 
 __all__ = ["desk"]
 
@@ -88,7 +89,15 @@ async def test_a_change_does_not_wait_for_ever(desk: Desk) -> None:
     async with desk.store.begin() as db:
         await db.execute(update(EarlyChange).values(kept_at=now() - KEPT - timedelta(seconds=1)))
     await desk.routing.take_in(edit("of another message", "1.9"))
+    assert await waiting(desk.store) == 2
+    await desk.sweeper.tidy()
     assert await waiting(desk.store) == 1
+    async with desk.store.begin() as db:
+        await early.keep(
+            db, inbox_id=1, surface_key=surface_key(THREAD), remote_id="1.3", kind="edit", text="changed", made_at=None
+        )
+        late = EarlyChange.remote_id == "1.3"
+        await db.execute(update(EarlyChange).where(late).values(kept_at=now() - KEPT - timedelta(seconds=1)))
     taken = await desk.routing.take_in(in_thread("as it was", "1.3"))
     async with desk.store.read() as db:
         message = await messages.get(db, taken.chat_id or 0)
