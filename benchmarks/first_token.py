@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.figures import median, percentile, table
 from tests.fakes.anthropic import KEY, Anthropic, Trouble, serving
@@ -27,6 +27,9 @@ from tests.faults.engine import Engine, running
 
 THINKS = 0.3
 """Seconds until the stand-in says its first word."""
+
+BETWEEN = 600
+"""Milliseconds until the next question: nobody writes one while the answer before is still being put on record."""
 
 HANDLER = """
 from runllm import Agent, Event, WidgetListener, entrypoint
@@ -88,8 +91,9 @@ def stand_in() -> Iterator[Thoughtful]:
         thread.join()
 
 
-def one(page: Page, service: Thoughtful, number: int) -> tuple[float, float]:
-    """Milliseconds that the engine added in all, and of those after the first word had left the service."""
+def one(page: Page, service: Thoughtful, number: int) -> tuple[float, float, float]:
+    """Milliseconds until the service had the request, from its first word until it was shown, and both together."""
+    page.wait_for_timeout(BETWEEN)
     box = page.get_by_role("textbox", name="Ask a question…")
     box.fill(f"How do I install it? ({number})")
     box.press("Enter")
@@ -97,8 +101,33 @@ def one(page: Page, service: Thoughtful, number: int) -> tuple[float, float]:
     times = page.evaluate("() => window.times")
     page.wait_for_function("() => !document.querySelector('runllm-chat').shadowRoot.querySelector('.caret')")
     came, left = service.times[-1]
-    pressed, shown = times["pressed"] / 1000, times["shown"] / 1000
-    return (shown - pressed - (left - came)) * 1000, (shown - left) * 1000
+    before, after = (came - times["pressed"] / 1000) * 1000, (times["shown"] / 1000 - left) * 1000
+    return before, after, before + after
+
+
+def opened(browser: Browser, url: str) -> Page:
+    """A page with the widget, as a visitor without a conversation sees it."""
+    page = browser.new_context().new_page()
+    page.goto(f"{url}/demo")
+    page.get_by_role("textbox", name="Ask a question…").wait_for()
+    page.evaluate(WATCH)
+    return page
+
+
+def later(browser: Browser, url: str, service: Thoughtful, times: int) -> list[tuple[float, float, float]]:
+    """Of messages in a conversation that has begun."""
+    page = opened(browser, url)
+    return [one(page, service, number) for number in range(times + 2)][2:]
+
+
+def first(browser: Browser, url: str, service: Thoughtful, times: int) -> list[tuple[float, float, float]]:
+    """Of messages that begin a conversation, and its session."""
+    taken = []
+    for number in range(times):
+        page = opened(browser, url)
+        taken.append(one(page, service, number))
+        page.context.close()
+    return taken
 
 
 def runllm(engine: Engine, *arguments: str) -> None:
@@ -121,19 +150,15 @@ def measure(times: int) -> str:
             runllm(engine, "docs", "add", str(Path(__file__).parents[1] / "examples" / "docs"))
             runllm(engine, "publish", str(script), "--name", "streams")
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-            page = browser.new_page()
-            page.goto(f"{engine.url}/demo")
-            page.get_by_role("textbox", name="Ask a question…").wait_for()
-            page.evaluate(WATCH)
-            taken = [one(page, service, number) for number in range(times + 2)][2:]
+            taken = [measure(browser, engine.url, service, times) for measure in (later, first)]
             browser.close()
     rows = []
-    for name, values in (
-        ("added to the model's first word", [both[0] for both in taken]),
-        ("of this, after the first word left the service", [both[1] for both in taken]),
+    for place, name in enumerate(
+        ("until the service has the request", "from its first word until that is shown", "both")
     ):
-        rows.append([name, f"{median(values):.0f}", f"{percentile(values, 0.95):.0f}"])
-    return table(["ms", f"median of {times}", "95 %"], rows)
+        values = [[one[place] for one in some] for some in taken]
+        rows.append([name, *(f"{figure:.0f}" for one in values for figure in (median(one), percentile(one, 0.95)))])
+    return table(["added, in ms", f"a later message, median of {times}", "95 %", "the first message", "95 %"], rows)
 
 
 if __name__ == "__main__":
