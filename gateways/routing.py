@@ -121,11 +121,14 @@ class Routing:
 
     async def _record_once(self, inbound: Inbound) -> _Recorded:
         """Two gateways may take the same event, or a conversation's first two, at once: the loser looks again."""
+        # Nearly all messages to us are new, and the inbox refuses one that is not: only then is it looked for.
+        look = inbound.kind != "message" or inbound.surface.type not in _OURS
         for last in (False, False, True):
             try:
                 async with self._store.begin() as db:
-                    return await _record(db, inbound)
+                    return await _record(db, inbound, look=look)
             except (_BeatenError, IntegrityError):
+                look = True
                 if last:
                     raise
         raise AssertionError
@@ -144,8 +147,8 @@ async def routes_of(db: AsyncSession) -> list[Route]:
     ]
 
 
-async def _record(db: AsyncSession, inbound: Inbound) -> _Recorded:
-    seen = await inbox.by_dedupe_key(db, inbound.dedupe_key)
+async def _record(db: AsyncSession, inbound: Inbound, *, look: bool) -> _Recorded:
+    seen = await inbox.by_dedupe_key(db, inbound.dedupe_key) if look else None
     if seen is not None:
         return _as_before(seen), None
     key = surface_key(inbound.surface)
@@ -252,6 +255,7 @@ async def _record_change(db: AsyncSession, inbound: Inbound, key: str, session: 
     posting = await messages.find_posting(db, key, inbound.remote_id)
     if posting is None:
         return await _keep_change(db, inbound, key, session)
+    session = session or await sessions.bound_session(db, key)  # it may have begun while this one stood in line
     if session is None:
         return await _add(db, inbound, key, session, ignored=UNKNOWN)
     if posting.effect_key is not None:  # a moderator who removes what we posted does not unsay what somebody said
