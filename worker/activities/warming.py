@@ -19,6 +19,7 @@ async def warm_up(context: Context) -> None:
     """Does once what questions do, for every agent that is published. What goes wrong is left to the questions."""
     try:
         await asyncio.to_thread(Redaction().hide, _SAMPLE)
+        await context.retriever.expect_more(Question(text=_SAMPLE))  # there may be no agent yet
         async with context.store.read() as db:
             agents = list(dict.fromkeys(agent for _, agent, _ in await published.routes(db)))
         for agent in agents[:_MOST_AGENTS]:

@@ -214,6 +214,7 @@ class PassageRetriever:
         """
         said = Turn(author="user", text=question.text)
         before = _asked_before([*question.history, said])
+        await self._asked_elsewhere()
         if self._embedder is None or not before or before in self._expected:
             return
         try:

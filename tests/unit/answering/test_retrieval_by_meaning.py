@@ -75,6 +75,34 @@ async def test_what_it_is_not_about_is_irrelevant(retriever: PassageRetriever, q
     assert 0.05 < found.evidence.chance.cosine < 0.45
 
 
+async def test_the_next_question_waits_for_its_own_vector_only_and_finds_the_same(
+    embedded: Store, minilm: MiniLM
+) -> None:
+    class Noting:
+        name = minilm.name
+
+        def __init__(self) -> None:
+            self.asked: list[str] = []
+
+        async def embed(self, texts: Sequence[str]) -> Floats:
+            self.asked += texts
+            return await minilm.embed(texts)
+
+    before = Question(text="Where is the price list?", history=[Turn(author="user", text="We are a small school.")])
+    then = Turn(author="assistant", text="On the page about plans.")
+    said = Turn(author="user", text=before.text)
+    after = Question(text="And for students?", history=[*before.history, said, then])
+    ready, unready = Noting(), Noting()
+    prepared = PassageRetriever(embedded, ready)
+    await prepared.expect_more(before)
+    ready.asked.clear()
+    found = await prepared.find(AGENT, after)
+    assert ready.asked[:1] == ["And for students?"]
+    assert "Where is the price list?\nWe are a small school." not in ready.asked
+    assert found == await PassageRetriever(embedded, unready).find(AGENT, after)
+    assert "Where is the price list?\nWe are a small school." in unready.asked
+
+
 async def test_an_embedder_that_fails_leaves_words(embedded: Store) -> None:
     found = await PassageRetriever(embedded, Failing()).find(AGENT, Question(text="verify the signature of a webhook"))
     assert documents(found)[0] == "guides/webhooks.md"
