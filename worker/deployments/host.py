@@ -5,6 +5,7 @@ stop. The line `ready` on standard output says that sessions are being taken.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -77,6 +78,8 @@ async def _serve(version: Unpacked, answers: BinaryIO) -> None:
     running = asyncio.create_task(worker.run())
     try:
         await _polling(worker, running)
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: the collector need not look through it while a session waits
         answers.write(b"ready\n")
         answers.flush()
         log.info("%s %s takes sessions", version.name, version.build_id)
