@@ -140,8 +140,8 @@ async def judged(platform: Platform, url: str, outside: Sequence[str] = ()) -> A
 def violations(lines: Sequence[dict[str, Any]], outside: Sequence[str] = ()) -> list[str]:
     """What does not fit, one sentence each.
 
-    Specifications do not describe every failure: an answer with 429 or 5xx that they do not know is not held against
-    a stand-in that was told to fail.
+    Specifications do not describe every failure: an answer with 401, 429 or 5xx that they do not know is not held
+    against a stand-in that was told to fail, or whose token was taken back.
     """
     found: list[str] = []
     for line in lines:
@@ -151,7 +151,7 @@ def violations(lines: Sequence[dict[str, Any]], outside: Sequence[str] = ()) -> 
         if line["req"] and line["req"] != _UNREADABLE:
             found.append(f"{what}: the request: {line['req']}")
         status = line.get("status") or 0
-        is_failure = status == 429 or status >= 500
+        is_failure = status in (401, 429) or status >= 500
         if line["resp"] and not ((is_failure and _is_unknown_status(line["resp"])) or _is_stream(line["resp"])):
             found.append(f"{what}: the answer: {line['resp']}")
     return found
