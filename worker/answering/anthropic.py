@@ -16,8 +16,9 @@ from anthropic.types import RawMessageStreamEvent
 from runllm.operations import ToolCall, ToolSpec
 from worker.answering.completion import ModelBusy, ModelRefused, Reply, Request, Said, Spent, Take
 from worker.answering.connections import KEPT_OPEN
-from worker.answering.deadlines import Clock, Limits, within
+from worker.answering.deadlines import Limits, within
 from worker.answering.metering import note
+from worker.answering.streaming import read
 
 _CACHED = {"type": "ephemeral"}
 
@@ -39,9 +40,6 @@ _FOR_GOOD = {
     "request_too_large": "refused the request: it is too large",
 }
 """Error types after which the same request fails the same way: https://docs.claude.com/en/api/errors."""
-
-_BROKEN = (ValueError, TypeError, AttributeError, KeyError)
-"""What reading an event raises that is not JSON, or lacks what it must have: the client does not validate."""
 
 _TYPE_OF_STATUS = {
     400: "invalid_request_error",
@@ -71,7 +69,9 @@ class AnthropicProvider:
         reading = _Reading(self.name)
         try:
             async with within(self._limits, self.name) as clock:
-                await self._read(request, reading, take, clock)
+                stream = await self._client.messages.create(**_written(request, self.name), stream=True)
+                async with stream:
+                    await read(stream, reading, take, clock)
         except anthropic.APIStatusError as error:
             raise _as_ours(error, self.name) from error
         except (anthropic.APIError, httpx2.HTTPError) as error:
@@ -84,22 +84,6 @@ class AnthropicProvider:
     async def close(self) -> None:
         """Closes its connections."""
         await self._client.close()
-
-    async def _read(self, request: Request, reading: "_Reading", take: Take, clock: Clock) -> None:
-        stream = await self._client.messages.create(**_written(request, self.name), stream=True)
-        async with stream:
-            events = aiter(stream)
-            while True:
-                try:
-                    text = reading.add(await anext(events))
-                except StopAsyncIteration:
-                    return
-                except _BROKEN as error:
-                    raise ModelBusy(f"The model service broke its own protocol ({type(error).__name__})") from error
-                if reading.says_something:
-                    clock.begun()
-                if text:
-                    await take(text)
 
 
 class _Reading:

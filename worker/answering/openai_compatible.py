@@ -16,8 +16,9 @@ from openai.types.chat import ChatCompletionChunk
 from runllm.operations import ToolCall, ToolSpec
 from worker.answering.completion import ModelBusy, ModelRefused, Reply, Request, Said, Spent, Take
 from worker.answering.connections import KEPT_OPEN
-from worker.answering.deadlines import Clock, Limits, within
+from worker.answering.deadlines import Limits, within
 from worker.answering.metering import note
+from worker.answering.streaming import read
 
 _STOPS: Mapping[str, str] = {
     "stop": "end",
@@ -37,9 +38,6 @@ _FOR_GOOD = {
 }
 """Statuses after which the same request fails the same way."""
 
-_BROKEN = (ValueError, TypeError, AttributeError, KeyError, IndexError)
-"""What reading a chunk raises that is not JSON, or lacks what it must have: the client does not validate."""
-
 
 class OpenAICompatibleProvider:
     """One model of OpenAI's, or of whoever speaks its protocol at `base_url`."""
@@ -58,7 +56,9 @@ class OpenAICompatibleProvider:
         reading = _Reading(self.name)
         try:
             async with within(self._limits, self.name) as clock:
-                await self._read(request, reading, take, clock)
+                stream = await self._client.chat.completions.create(**_written(request, self.name))
+                async with stream:
+                    await read(stream, reading, take, clock)
         except openai.APIStatusError as error:
             raise _as_ours(error, self.name) from error
         except (openai.APIError, httpx2.HTTPError) as error:
@@ -71,22 +71,6 @@ class OpenAICompatibleProvider:
     async def close(self) -> None:
         """Closes its connections."""
         await self._client.close()
-
-    async def _read(self, request: Request, reading: "_Reading", take: Take, clock: Clock) -> None:
-        stream = await self._client.chat.completions.create(**_written(request, self.name))
-        async with stream:
-            chunks = aiter(stream)
-            while True:
-                try:
-                    text = reading.add(await anext(chunks))
-                except StopAsyncIteration:
-                    return
-                except _BROKEN as error:
-                    raise ModelBusy(f"The model service broke its own protocol ({type(error).__name__})") from error
-                if reading.says_something:
-                    clock.begun()
-                if text:
-                    await take(text)
 
 
 class _Reading:
