@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -168,8 +168,30 @@ async def feed(db: AsyncSession, surface_key: str, after_seq: int, limit: int = 
     return [(posting, message) for posting, message in await db.execute(query)]
 
 
+class Said(NamedTuple):
+    """What a model is shown of a message: a long conversation has many, and is read with each question."""
+
+    id: int
+    author: str
+    text: str
+    author_id: str | None
+    author_name: str | None
+    is_internal: bool
+
+
 async def transcript(db: AsyncSession, session_id: int, until_chat_id: int | None = None) -> list[Message]:
     """What was shown anywhere in a session and not deleted, in order, up to and including `until_chat_id`."""
+    return list(await db.scalars(_shown(select(Message), session_id, until_chat_id)))
+
+
+async def said(db: AsyncSession, session_id: int, until_chat_id: int | None = None) -> list[Said]:
+    """The same, without what models do not need."""
+    row = Message
+    columns = select(row.id, row.author, row.text, row.author_id, row.author_name, row.is_internal)
+    return [Said(*one) for one in await db.execute(_shown(columns, session_id, until_chat_id))]
+
+
+def _shown(query: Any, session_id: int, until_chat_id: int | None) -> Any:
     shown = (
         select(Posting.chat_id, func.min(Posting.position).label("position"))
         .where(Posting.session_id == session_id)
@@ -177,16 +199,13 @@ async def transcript(db: AsyncSession, session_id: int, until_chat_id: int | Non
         .subquery()
     )
     query = (
-        select(Message)
-        .join(shown, shown.c.chat_id == Message.id)
-        .where(Message.deleted_at.is_(None))
-        .order_by(shown.c.position)
+        query.join(shown, shown.c.chat_id == Message.id).where(Message.deleted_at.is_(None)).order_by(shown.c.position)
     )
-    if until_chat_id is not None:
-        mine = (Posting.session_id == session_id) & (Posting.chat_id == until_chat_id)
-        last = select(func.min(Posting.position)).where(mine).scalar_subquery()
-        query = query.where(or_(shown.c.position <= last, last.is_(None)))
-    return list(await db.scalars(query))
+    if until_chat_id is None:
+        return query
+    mine = (Posting.session_id == session_id) & (Posting.chat_id == until_chat_id)
+    last = select(func.min(Posting.position)).where(mine).scalar_subquery()
+    return query.where(or_(shown.c.position <= last, last.is_(None)))
 
 
 async def name_of(db: AsyncSession, session_id: int, author_id: str) -> str | None:

@@ -11,6 +11,7 @@ from runllm.bridge.surfaces import AdminConsole, ChatSurface, ChatWidget
 from runllm.errors import UsageError
 from runllm.operations import MessageRef
 from store import messages, sessions
+from store.messages import Said
 from store.models import Message
 from worker.answering.protocol import Question, Turn
 
@@ -26,15 +27,15 @@ class Conversation:
 
 async def conversation(db: AsyncSession, session_id: int) -> Conversation:
     """All that was said and shown, without what only the support team may see: it may be told to anybody."""
-    said = [row for row in await messages.transcript(db, session_id) if not row.is_internal]
+    said = [row for row in await messages.said(db, session_id) if not row.is_internal]
     agent_id, asker = await _whose(db, session_id)
     return Conversation(agent_id, _turns(said, asker), [row.id for row in said])
 
 
 async def asked(db: AsyncSession, session_id: int, ref: MessageRef) -> tuple[int, Question]:
     """The agent that is asked, and what."""
-    shown = await messages.transcript(db, session_id, until_chat_id=ref.chat_id)
-    row = next((one for one in shown if one.id == ref.chat_id), None)
+    shown = await messages.said(db, session_id, until_chat_id=ref.chat_id)
+    row: Said | Message | None = next((one for one in shown if one.id == ref.chat_id), None)
     if row is None and ref.chat_id is not None:  # it is shown nowhere, or it was deleted
         row = await recorded(db, session_id, ref.chat_id)
     text = ref.text if ref.text is not None else row.text if row else ""
@@ -81,7 +82,7 @@ def speaker(turn: Turn) -> str:
     return turn.author_name or ("Assistant" if turn.author == "assistant" else "User")
 
 
-def _turns(rows: Sequence[Message], asker: str | None, but: int | None = None) -> list[Turn]:
+def _turns(rows: Sequence[Said], asker: str | None, but: int | None = None) -> list[Turn]:
     """Turns of messages, without the message `but`.
 
     `asker` is who wrote the first message. Where the platform does not say who wrote one, it counts as the asker's:
