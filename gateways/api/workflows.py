@@ -1,6 +1,7 @@
 """Publishing over HTTP: bundles in, and how far they have got."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -22,6 +23,7 @@ from store.models import PublishedWorkflow, Version, VersionStep
 
 BUNDLE_LIMIT = 4 * 1024 * 1024
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_OF_LEAVING = ("drained", "deleted")
 _PATH = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[^/\\:\0][^\\:\0]*")
 
 
@@ -78,7 +80,7 @@ async def deployment(request: web.Request) -> web.Response:
         version = await published.newest_wanted(db, workflow.name)
         if version is None:
             raise RefusedError(404, "not_found", f"No version of {workflow.name!r} is wanted. Publish it.")
-        steps = await published.steps_of(db, version.id)
+        steps = await _steps(db, version)
         replaced, leaving = await _leaving(db, version)
     return web.json_response(
         {
@@ -161,8 +163,15 @@ async def _workflow_shape(db: AsyncSession, workflow: PublishedWorkflow) -> dict
         "name": workflow.name,
         "current_build": workflow.current_build,
         "listeners": workflow.listeners,
-        "versions": [version_shape(version, await published.steps_of(db, version.id)) for version in versions],
+        "versions": [version_shape(version, await _steps(db, version)) for version in versions],
     }
+
+
+async def _steps(db: AsyncSession, version: Version) -> Sequence[VersionStep]:
+    """The steps of a version; without those of its leaving where somebody has rolled back to it."""
+    steps = await published.steps_of(db, version.id)
+    has_left = version.status in ("draining", "retired")
+    return [step for step in steps if has_left or step.step not in _OF_LEAVING]
 
 
 async def _leaving(db: AsyncSession, version: Version) -> tuple[Version | None, list[VersionStep]]:
@@ -170,7 +179,7 @@ async def _leaving(db: AsyncSession, version: Version) -> tuple[Version | None, 
     found: list[tuple[Version, list[VersionStep]]] = []
     if version.current_at is not None and version.status == "current":
         for old in await published.versions_of(db, version.published_name):
-            steps = [step for step in await published.steps_of(db, old.id) if step.step in ("drained", "deleted")]
+            steps = [step for step in await published.steps_of(db, old.id) if step.step in _OF_LEAVING]
             if old.id != version.id and (
                 old.status == "draining" or any(step.at >= version.current_at for step in steps)
             ):

@@ -172,6 +172,26 @@ async def test_rolling_back_makes_the_version_before_wanted(gateway: Gateway, ap
     assert actions == ["rollback", "rollback", "publish", "publish"]
 
 
+async def test_a_version_that_is_back_shows_its_way_in_and_no_longer_its_way_out(gateway: Gateway, api: Client) -> None:
+    first = await api.publish(bundle("docs", ELSEWHERE))
+    await advance(gateway, "docs", first["build_id"])
+    second = await api.publish(bundle("docs", ELSEWHERE, text="x = 2"))
+    await advance(gateway, "docs", second["build_id"])
+    async with gateway.store.begin() as db:
+        back = await published.find_version(db, "docs", first["build_id"])
+        assert back is not None
+        await published.set_step(db, back.id, "drained", "running", "1 session waits for a button")
+    [leaving] = [one for one in (await api.get("workflows/docs/deployment"))["steps"] if one["step"] == "drained"]
+    assert leaving["detail"] == "1 session waits for a button"
+    await api.post("workflows/docs/rollback")
+    async with gateway.store.begin() as db:
+        await published.make_current(db, back.id)
+    steps = (await api.get("workflows/docs/deployment"))["steps"]
+    assert "drained" not in [one["step"] for one in steps]
+    versions = {one["build_id"]: one for one in (await api.get("workflows/docs"))["versions"]}
+    assert "drained" not in [one["step"] for one in versions[first["build_id"]]["steps"]]
+
+
 async def test_two_workflows_that_claim_the_same_listener_are_refused_with_both_names(api: Client) -> None:
     error = (await api.publish(bundle("rival", WidgetListener(domain="acme.example")), 409))["error"]
     assert error["code"] == "listener_overlap"
