@@ -250,6 +250,7 @@ async def size(databases: "Databases", embedder: Remembering) -> None:
     for database in databases.names:
         async with databases.store(database) as store:
             agent = await _fill_large(store, one, embedder)
+            await databases.settle(store)
             retriever = PassageRetriever(store, embedder)
             questions = _questions(one)
             for question in questions[:20]:
@@ -524,6 +525,14 @@ class Databases:
             yield store
         finally:
             await store.close()
+
+    async def settle(self, store: Store) -> None:
+        """What PostgreSQL does by itself a minute after many changes: plans differ before and after."""
+        if not store.is_sqlite:
+            engine = create_async_engine(store.url, isolation_level="AUTOCOMMIT")
+            async with engine.connect() as connection:
+                await connection.execute(sa.text("VACUUM ANALYZE"))
+            await engine.dispose()
 
     async def _create(self, name: str) -> None:
         address = database_url(str(self._server).format(name="postgres"))

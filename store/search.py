@@ -23,6 +23,12 @@ _COMMON = 0.05
 _MOST_MATCHES = 5_000
 """Of all words together: each match is scored, and more words than that only repeat what the rarest ones found."""
 
+_MOST_ROWS = 3_000
+"""The same for PostgreSQL, which has to look at the row of each match, 5 µs each."""
+
+_SAMPLED = 0.01
+"""A word that this share of a large table has is common enough to be known by its statistics, to about 5 %."""
+
 _CANDIDATES = 300
 _BATCH = 100
 _SAMPLE = 5_000
@@ -86,17 +92,20 @@ _SQLITE_FREQUENCY_OF_ONE_AGENT = """
     WHERE passages_fts MATCH :{name} AND p.agent_id = :agent
 """
 
-# Candidates are the passages with the rarest words. Of a phrase only whether it occurs is counted, not how often.
+# Candidates are the passages with the rarest words; only theirs are read, since a row is wide. Of a phrase only whether
+# it occurs is counted, not how often.
 _POSTGRESQL_SEARCH = text(f"""
     WITH term AS (
         SELECT idf, query, CASE WHEN numnode(query) = 1 THEN (tsvector_to_array(vector))[1] END AS lexeme
         FROM unnest(CAST(:words AS text[]), CAST(:idfs AS float8[])) AS given(word, idf),
             phraseto_tsquery('runllm_porter', word) AS query, to_tsvector('runllm_porter', word) AS vector
-    ), candidate AS MATERIALIZED (
-        SELECT p.id, p.search, length(p.text) AS length
+    ), rarest AS MATERIALIZED (
+        SELECT p.id
         FROM term JOIN passages p ON p.search @@ term.query JOIN documents d ON d.id = p.document_id
         WHERE p.agent_id = :agent AND {_HIDDEN}
         GROUP BY p.id ORDER BY sum(term.idf) DESC, p.id LIMIT :candidates
+    ), candidate AS MATERIALIZED (
+        SELECT p.id, p.search, length(p.text) AS length FROM rarest JOIN passages p USING (id)
     ), average AS (
         SELECT greatest(avg(length), 1) AS length FROM candidate
     ), occurrence AS (
@@ -125,12 +134,29 @@ _AVERAGE_LENGTH = text("""
     SELECT avg(length(sampled.text)) FROM (SELECT text FROM passages WHERE agent_id = :agent LIMIT :some) AS sampled
 """)
 
-_ELSEWHERE = text("SELECT EXISTS (SELECT 1 FROM passages WHERE agent_id < :agent OR agent_id > :agent)")
+# Each half looks into the index once; an OR of them would read the index as a whole on PostgreSQL.
+_ELSEWHERE = text("""
+    SELECT EXISTS (SELECT 1 FROM passages WHERE agent_id < :agent)
+        OR EXISTS (SELECT 1 FROM passages WHERE agent_id > :agent)
+""")
 
 _POSTGRESQL_FREQUENCY = text("""
     SELECT word, (SELECT count(*) FROM passages p
                   WHERE p.agent_id = :agent AND p.search @@ phraseto_tsquery('runllm_porter', word))
     FROM unnest(CAST(:words AS text[])) AS given(word)
+""")
+
+# To count a common word costs more than all else of a question, and what it weighs changes little with a passage more
+# or less: in a large table with one agent's passages only, the planner's statistics of a sample tell it well enough.
+_POSTGRESQL_COMMON = text("""
+    SELECT given.word, round(sampled.share * size.passages)
+    FROM unnest(CAST(:words AS text[])) AS given(word),
+        (SELECT reltuples AS passages FROM pg_class WHERE oid = 'passages'::regclass) AS size,
+        pg_stats,
+        unnest(CAST(CAST(most_common_elems AS text) AS text[]), most_common_elem_freqs) AS sampled(stem, share)
+    WHERE schemaname = current_schema() AND tablename = 'passages' AND attname = 'search'
+        AND size.passages >= :large AND sampled.share >= :common
+        AND tsvector_to_array(to_tsvector('runllm_porter', given.word)) = ARRAY[sampled.stem]
 """)
 
 
@@ -155,7 +181,8 @@ async def search(
     if frequency is None:
         frequency = await document_frequency(db, agent_id, words)
         words = {word: word for word in words}
-    wanted = _worth_searching({word: frequency.get(term, 0) for word, term in words.items()}, passages)
+    most = _MOST_MATCHES if _is_sqlite(db) else _MOST_ROWS
+    wanted = _worth_searching({word: frequency.get(term, 0) for word, term in words.items()}, passages, most)
     if not wanted:
         return []
     parameters: dict[str, Any] = {"agent": agent_id, "limit": limit}
@@ -181,8 +208,12 @@ async def by_id(db: AsyncSession, agent_id: int, ids: Collection[int], *, intern
     return [_candidate(row) for row in (await db.execute(query, {"agent": agent_id, "internal": internal})).mappings()]
 
 
+async def _is_shared(db: AsyncSession, agent_id: int) -> bool:
+    return bool((await db.execute(_ELSEWHERE, {"agent": agent_id})).scalar_one())
+
+
 async def _is_all_visible(db: AsyncSession, agent_id: int, internal: bool) -> bool:
-    if (await db.execute(_ELSEWHERE, {"agent": agent_id})).scalar_one():
+    if await _is_shared(db, agent_id):
         return False
     return internal or not (await db.execute(_ANY_INTERNAL, {"agent": agent_id})).scalar_one()
 
@@ -215,7 +246,7 @@ async def document_frequency(db: AsyncSession, agent_id: int, terms: Iterable[st
 
 async def _count_in_sqlite(db: AsyncSession, agent_id: int, words: Sequence[str]) -> dict[str, int]:
     """Ten times quicker where all passages are the agent's: then the index alone knows."""
-    is_shared = (await db.execute(_ELSEWHERE, {"agent": agent_id})).scalar_one()
+    is_shared = await _is_shared(db, agent_id)
     count = _SQLITE_FREQUENCY_OF_ONE_AGENT if is_shared else _SQLITE_FREQUENCY
     columns = ", ".join(f"({count.format(name=f'word{number}')})" for number in range(len(words)))
     parameters: dict[str, Any] = {f"word{number}": f'"{word}"' for number, word in enumerate(words)}
@@ -226,8 +257,17 @@ async def _count_in_sqlite(db: AsyncSession, agent_id: int, words: Sequence[str]
 
 
 async def _count_in_postgresql(db: AsyncSession, agent_id: int, words: Sequence[str]) -> dict[str, int]:
-    rows = await db.execute(_POSTGRESQL_FREQUENCY, {"words": words, "agent": agent_id})
-    return {word: count for word, count in rows}
+    found = {} if await _is_shared(db, agent_id) else await _common(db, words)
+    rare = [word for word in words if word not in found]
+    if rare:
+        rows = await db.execute(_POSTGRESQL_FREQUENCY, {"words": rare, "agent": agent_id})
+        found |= {word: count for word, count in rows}
+    return found
+
+
+async def _common(db: AsyncSession, words: Sequence[str]) -> dict[str, int]:
+    rows = await db.execute(_POSTGRESQL_COMMON, {"words": words, "large": LARGE, "common": _SAMPLED})
+    return {word: int(count) for word, count in rows}
 
 
 async def vocabulary(db: AsyncSession, agent_id: int) -> dict[str, int]:
@@ -240,7 +280,7 @@ async def vocabulary(db: AsyncSession, agent_id: int) -> dict[str, int]:
     return {word: count for word, count in await db.execute(query, parameters)}
 
 
-def _worth_searching(frequency: Mapping[str, int], passages: int) -> list[str]:
+def _worth_searching(frequency: Mapping[str, int], passages: int, most: int) -> list[str]:
     """Words that there are, the rarest first."""
     found = sorted((word for word, count in frequency.items() if count), key=lambda word: frequency[word])
     if passages < LARGE:
@@ -250,7 +290,7 @@ def _worth_searching(frequency: Mapping[str, int], passages: int) -> list[str]:
     matches = 0
     for word in (rare or found)[:_RAREST]:
         matches += frequency[word]
-        if wanted and matches > _MOST_MATCHES:
+        if wanted and matches > most:
             break
         wanted.append(word)
     return wanted

@@ -184,6 +184,26 @@ async def test_of_a_large_knowledge_base_only_rare_words_are_searched(
     assert len(await _found(db, source, "page")) == 6  # common, and all there is
 
 
+async def test_a_large_postgresql_knows_common_words_by_its_statistics(
+    db: AsyncSession, source: KnowledgeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if db.get_bind().dialect.name == "sqlite":
+        return
+    monkeypatch.setattr(search, "LARGE", 100)
+    texts = [f"Chapter {n} is about invoices{' and refunds' if n % 4 == 0 else ''}." for n in range(200)]
+    await _put(db, source, "chapters.md", "Chapters", *texts)
+    await db.flush()
+    await db.execute(text("ANALYZE passages"))
+    await _put(db, source, "more.md", "More", *["A refund of an invoice."] * 50)
+    counted = await search.document_frequency(db, source.agent_id, ["refunds", "199", "unheard"])
+    assert counted == {"refunds": 50, "199": 1, "unheard": 0}, "only what is common is not counted anew"
+    other = await agents.ensure_agent(db, "other")
+    theirs = await knowledge.add_source(db, other.id, "folder", "/theirs")
+    await _put(db, theirs, "a.md", "A", "Of one who sells nothing.")
+    shared = await search.document_frequency(db, source.agent_id, ["refunds"])
+    assert shared == {"refunds": 100}, "statistics are of all agents together"
+
+
 async def test_a_question_may_be_very_long(db: AsyncSession, source: KnowledgeSource) -> None:
     words = [f"word{number}" for number in range(1000)]
     await _put(db, source, "a.md", "Other", " ".join(words), "A webhook.")

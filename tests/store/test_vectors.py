@@ -1,6 +1,7 @@
 """Vectors are kept beside their passages and go with them; pgvector finds the nearest where it is there."""
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from store import agents, knowledge, search, vectors
@@ -136,3 +137,27 @@ async def test_pgvector_finds_the_nearest_and_hides_what_is_internal(store: Stor
             texts[allowed] = [found[one] for one in ids]
         assert texts == {False: ["1 0 0", "0 1 0"], True: ["1 0 0", "0.9 0.1 0"]}
         assert await vectors.nearest(db, public.agent_id + 1, NAME, "[1,0,0]", 3, 2, internal=True) == []
+
+
+async def test_pgvector_goes_by_its_index_also_where_the_planner_would_rather_sort(store: Store) -> None:
+    if not await vectors.prepare(store, NAME, 3):
+        assert store.is_sqlite, "the test server has pgvector"
+        return
+    async with store.begin() as db:
+        public, internal = await _source(db), await _source(db, "/runbooks", internal=True)
+        await db.flush()
+        await _put(db, public, "a.md", *[f"1 {n / 100} 0" for n in range(200)])
+        await _put(db, internal, "b.md", "1 0 0.5")
+        await _embed(db, with_numbers=True)
+        await db.execute(text("ANALYZE"))
+    async with store.read() as db:
+        before = await _read_as_a_whole(db)
+        found = await vectors.nearest(db, public.agent_id, NAME, "[1,0,0]", 3, 5, internal=False)
+        assert await _read_as_a_whole(db) == before
+    assert len(found) == 5
+
+
+async def _read_as_a_whole(db: AsyncSession) -> int:
+    """How often the connection has read the vectors' table from its beginning to its end."""
+    scans = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = 'passage_vectors'"
+    return int((await db.execute(text(scans))).scalar_one())
