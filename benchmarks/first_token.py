@@ -44,13 +44,15 @@ WATCH = """
 () => {
   const chat = document.querySelector("runllm-chat");
   window.times = { pressed: 0, shown: 0 };
+  // A draft, or a whole answer: on a busy machine both may come between two looks at the page.
+  const bodies = () => [...chat.shadowRoot.querySelectorAll(".message.agent .body")];
+  const answers = () => bodies().filter((one) => one.textContent.trim());
   chat.shadowRoot.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") window.times = { pressed: Date.now(), shown: 0 };
+    if (event.key === "Enter") window.times = { pressed: Date.now(), shown: 0, before: answers().length };
   }, true);
   new MutationObserver(() => {
     if (window.times.shown || !window.times.pressed) return;
-    const drafts = chat.shadowRoot.querySelectorAll(".message.caret .body");
-    if ([...drafts].some((body) => body.textContent.trim())) window.times.shown = Date.now();
+    if (answers().length > window.times.before) window.times.shown = Date.now();
   }).observe(chat.shadowRoot, { subtree: true, childList: true, characterData: true, attributes: true });
 }
 """
