@@ -30,6 +30,7 @@ _SAMPLED = 0.01
 """A word that this share of a large table has is common enough to be known by its statistics, to about 5 %."""
 
 _CANDIDATES = 300
+_CANDIDATES_OF_A_LARGE = 200
 _BATCH = 100
 _SAMPLE = 5_000
 _BETWEEN_WORDS = re.compile(r"[\x00-/:-@\[-`{-\x7f]+")
@@ -195,7 +196,7 @@ async def search(
     else:
         parameters["words"] = wanted
         parameters["idfs"] = [_idf(frequency[words[word]], passages) for word in wanted]
-        parameters["candidates"] = max(limit, _CANDIDATES)
+        parameters["candidates"] = max(limit, _CANDIDATES if passages < LARGE else _CANDIDATES_OF_A_LARGE)
         rows = await db.execute(_POSTGRESQL_SEARCH, {**parameters, "internal": internal})
     return [_candidate(row) for row in rows.mappings()]
 

@@ -207,7 +207,7 @@ async def prepare(store: Store, embedder: str, width: int) -> bool:
 # The index gives vectors in their order. The planner, once it has statistics, takes few of them to be visible and would
 # compute and sort all: two seconds over 100,000. Without sorts and hashes it takes from the index one after the other.
 _BY_THE_INDEX = text("""
-    SELECT set_config('hnsw.ef_search', '200', true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
+    SELECT set_config('hnsw.ef_search', '150', true), set_config('hnsw.iterative_scan', 'relaxed_order', true),
         set_config('enable_sort', 'off', true), set_config('enable_hashjoin', 'off', true)
 """)
 
