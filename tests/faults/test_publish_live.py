@@ -10,7 +10,7 @@ import pytest
 
 from runllm.testing.visitor import Visitor
 from tests.faults.engine import Engine, running
-from tests.faults.test_kills import HERE, publish
+from tests.faults.kills import HERE, publish
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -13,7 +13,7 @@ import pytest
 
 from runllm.testing.platforms.slack import FakeSlack
 from tests.faults.engine import Engine, running
-from tests.faults.test_kills import publish
+from tests.faults.kills import publish
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
