@@ -92,7 +92,7 @@ test-browser: install-dev chromium ## run the widget's and the console's tests i
 	$(PYTEST) -m browser -rs $(OR_NONE)
 
 .PHONY: test-faults
-test-faults: install-dev ## kill each process twenty times in the middle of turns (some minutes)
+test-faults: install-dev ## kill each process twenty times in the middle of turns (ten minutes)
 	$(PYTEST) $(AT_ONCE) -m faults --also long $(OR_NONE)
 
 .PHONY: compose-test
