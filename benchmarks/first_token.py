@@ -146,7 +146,7 @@ def measure(times: int) -> str:
     with tempfile.TemporaryDirectory() as directory, stand_in() as service:
         model = {"RUNLLM_MODEL": "anthropic", "RUNLLM_MODEL_KEY": KEY, "RUNLLM_MODEL_URL": service.url}
         with running(Path(directory) / "home", "--no-example", **model) as engine, sync_playwright() as playwright:
-            engine.wait(lambda: (engine.home / "api_key").exists() and engine.api("/api/v1/workflows") is not None)
+            engine.wait_until_ready()
             script = Path(directory) / "streams.py"
             script.write_text(HANDLER)
             runllm(engine, "docs", "add", str(Path(__file__).parents[1] / "examples" / "docs"))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,20 @@ MANY = 20
 ANSWER_SECONDS = 90
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine that serves `echoing`."""
-    home = tmp_path_factory.mktemp("engine") / "home"
+@contextmanager
+def echoing(home: Path) -> Iterator[Engine]:
+    """An engine that serves `echoing`, with a model that takes its time."""
     script = str(HERE / "slow_script.json")
     with running(home, "--no-example", RUNLLM_MODEL="scripted", RUNLLM_SCRIPT=script) as engine:
-        engine.wait(lambda: (home / "api_key").exists() and engine.api("/api/v1/workflows") is not None)
+        engine.wait_until_ready()
         publish(engine, HERE / "echoing.py")
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine to kill processes of; afterwards none is left."""
+    with echoing(tmp_path_factory.mktemp("engine") / "home") as engine:
         yield engine
         family = engine.family()
         assert len(family) > 4

@@ -36,7 +36,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     home = tmp_path_factory.mktemp("engine") / "home"
     script = str(HERE / "slow_script.json")
     with running(home, "--no-example", RUNLLM_MODEL="scripted", RUNLLM_SCRIPT=script) as engine:
-        engine.wait(lambda: (home / "api_key").exists() and engine.api("/api/v1/workflows") is not None)
+        engine.wait_until_ready()
         assert run(engine, HERE / "echoing.py").returncode == 0
         yield engine
 

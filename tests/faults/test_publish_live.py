@@ -9,8 +9,8 @@ from threading import Event
 import pytest
 
 from runllm.testing.visitor import Visitor
-from tests.faults.engine import Engine, running
-from tests.faults.kills import HERE, publish
+from tests.faults.engine import Engine
+from tests.faults.kills import HERE, echoing, publish
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -20,11 +20,7 @@ VISITORS = 50
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine that serves `echoing`."""
-    home = tmp_path_factory.mktemp("engine") / "home"
-    script = str(HERE / "slow_script.json")
-    with running(home, "--no-example", RUNLLM_MODEL="scripted", RUNLLM_SCRIPT=script) as engine:
-        engine.wait(lambda: (home / "api_key").exists() and engine.api("/api/v1/workflows") is not None)
-        publish(engine, HERE / "echoing.py")
+    with echoing(tmp_path_factory.mktemp("engine") / "home") as engine:
         yield engine
 
 

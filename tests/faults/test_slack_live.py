@@ -69,8 +69,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
                     RUNLLM_SLACK_BOT_TOKEN="xoxb-1",
                 ),
             )
-            key = started.home / "api_key"
-            await asyncio.to_thread(started.wait, lambda: key.exists() and started.api("/api/v1/workflows") is not None)
+            await asyncio.to_thread(started.wait_until_ready)
             await asyncio.to_thread(publish, started, HERE / "slack_echoing.py")
             slack.deliver_to(started.url)
             yield Town(started, slack)
