@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from store.models import Installation
@@ -28,6 +28,17 @@ async def put(
     new = insert(db, Installation).values(platform=platform, external_id=external_id, **values)
     statement = new.on_conflict_do_update(index_elements=["platform", "external_id"], set_=values)
     return (await db.scalars(statement.returning(Installation), execution_options=FRESH)).one()
+
+
+async def renew(
+    db: AsyncSession, seal: Seal, platform: Platform, external_id: str, before: bytes, credentials: Mapping[str, Any]
+) -> Installation | None:
+    """Puts new credentials in the place of those that are sealed as `before`; None where others are there by now, as
+    after somebody connected it again."""
+    mine = (Installation.platform == platform) & (Installation.external_id == external_id)
+    changed = update(Installation).where(mine, Installation.credentials == before)
+    statement = changed.values(credentials=seal.close(dict(credentials))).returning(Installation)
+    return (await db.scalars(statement, execution_options=FRESH)).one_or_none()
 
 
 async def get(db: AsyncSession, platform: Platform, external_id: str) -> Installation | None:

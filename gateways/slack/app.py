@@ -11,6 +11,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -41,6 +42,7 @@ _WINDOW = 300
 _NOT_SIGNED = 401
 _LONGEST_PAUSE = 60.0
 _LOOK_AFTER_TOKENS = 600.0
+_LOOK_AGAIN = 6.0
 
 
 def attach(app: web.Application, deps: Services) -> None:
@@ -204,14 +206,20 @@ async def _connect_own(deps: Services, workspaces: Workspaces, reception: Recept
 
 
 async def _keep_fresh(workspaces: Workspaces) -> None:
-    """Renews tokens also of workspaces where nothing happens: one that ends unused may be past renewing."""
+    """Renews tokens also of workspaces where nothing happens: one that ends unused may be past renewing.
+
+    What another process began and did not end is taken up at once: Slack's grace is short.
+    """
     while True:
+        is_open = False
         try:
             for connected in await workspaces.all():
-                await workspaces.fresh(connected)
-        except Exception as error:
-            log.warning("a token of Slack is not renewed yet: %s", error)
-        await asyncio.sleep(_LOOK_AFTER_TOKENS)
+                with suppress(SurfaceError):  # the log has it, and doctor
+                    await workspaces.fresh(connected)
+            is_open = any(one.is_being_renewed for one in await workspaces.all())
+        except Exception:
+            log.exception("the tokens of Slack could not be looked after")
+        await asyncio.sleep(_LOOK_AGAIN if is_open else _LOOK_AFTER_TOKENS)
 
 
 async def _listen(deps: Services, bolt: AsyncApp) -> None:

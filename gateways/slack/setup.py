@@ -13,10 +13,11 @@ import aiohttp
 from gateways.connecting import Checked, Credentials, Finding, Setup
 from gateways.outlets import Outlets
 from gateways.platforms import PlatformSettings, SlackSettings
+from gateways.slack.installing import INSTALL_PATH
 from gateways.slack.manifest import EMOJI_SCOPE, OPTIONAL, SCOPES
 from gateways.slack.web_api import in_our_words, web_client
 from gateways.slack.workspaces import Credentials as Sealed
-from gateways.slack.workspaces import Workspaces, identify
+from gateways.slack.workspaces import Workspaces, identify, is_refused
 from runllm.bridge.emoji_names import STANDARD
 from runllm.errors import SurfaceError, UsageError
 
@@ -28,7 +29,8 @@ async def check(settings: PlatformSettings, credentials: Credentials) -> Checked
     external_id, name, found = await identify(settings.slack, _token(credentials))
     how_told = await (_socket(settings.slack) if settings.slack.app_token is not None else _address(settings))
     good = Finding(verdict="good", text=f"Slack accepts the token of {name} ({external_id}).")
-    return Checked(external_id=external_id, name=name, findings=[good, *_scopes(found), *how_told])
+    lasts = _lasts(settings, credentials)
+    return Checked(external_id=external_id, name=name, findings=[good, *lasts, *_scopes(found), *how_told])
 
 
 async def install(settings: PlatformSettings, credentials: Credentials, looked: Checked) -> Credentials:
@@ -49,6 +51,31 @@ async def emoji(outlets: Outlets, team_id: str) -> frozenset[str] | None:
     with in_our_words(team_id):
         answer = await workspaces.client(await workspaces.fresh(found)).emoji_list()
     return STANDARD | frozenset(answer.get("emoji") or {})
+
+
+async def refresh(outlets: Outlets, external_id: str) -> None:
+    """Renews a token that ends soon."""
+    workspaces = Workspaces(outlets.store, outlets.seal, outlets.settings.slack)
+    found = await workspaces.find(external_id)
+    if found is not None:
+        await workspaces.fresh(found)
+
+
+def _lasts(settings: PlatformSettings, credentials: Credentials) -> list[Finding]:
+    """What is to be known of a token that ends."""
+    if not credentials.get("refresh_token"):
+        return []
+    kept = Sealed.model_validate(credentials)
+    if kept.refused_at:
+        where = f"{settings.public_url}{INSTALL_PATH}"
+        return [Finding(verdict="bad", text=f"{is_refused(kept)}, {where}, before the token ends.")]
+    if not settings.slack.client_id or settings.slack.client_secret is None:
+        text = (
+            "The token ends every twelve hours, and is renewed only with RUNLLM_SLACK_CLIENT_ID and "
+            "RUNLLM_SLACK_CLIENT_SECRET, which are not set."
+        )
+        return [Finding(verdict="bad", text=text)]
+    return [Finding(verdict="good", text="The token ends every twelve hours, and the engine renews it by itself.")]
 
 
 def _token(credentials: Credentials) -> str:
@@ -153,4 +180,4 @@ def _is_local(url: str) -> bool:
     return address.is_loopback or address.is_private
 
 
-SETUP = Setup(check, install, emoji=emoji)
+SETUP = Setup(check, install, refresh=refresh, emoji=emoji)

@@ -63,10 +63,10 @@ _SENTENCES = {
 }
 
 
-def web_client(settings: SlackSettings, token: str | None = None) -> AsyncWebClient:
-    """A client that tries each call once, and reads no proxy from the environment."""
+def web_client(settings: SlackSettings, token: str | None = None, patience: int = _TIMEOUT) -> AsyncWebClient:
+    """A client that tries each call once, for `patience` seconds, and reads no proxy from the environment."""
     return AsyncWebClient(
-        token=token, base_url=settings.api_url, timeout=_TIMEOUT, retry_handlers=[], trust_env_in_session=False
+        token=token, base_url=settings.api_url, timeout=patience, retry_handlers=[], trust_env_in_session=False
     )
 
 

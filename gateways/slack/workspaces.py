@@ -2,16 +2,18 @@
 
 Why not slack_sdk's SQLAlchemy store: it writes tokens as they are into tables of its own. Ours is behind the same
 interface (`installing.py`), and in the record they are sealed. Workspaces that rotate their tokens get a new one every
-twelve hours: one process at a time fetches it, under a lease.
+twelve hours: one process at a time fetches it, under a lease. A process that dies before it has written the new tokens
+down loses nothing where another one comes soon: Slack takes the old refresh token for "a short grace period" yet, and
+the old token is good to its end.
 
 https://docs.slack.dev/authentication/using-token-rotation
 """
 
-import asyncio
 import logging
 import secrets
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import SecretStr
@@ -19,10 +21,11 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from gateways.platforms import SlackSettings
+from gateways.renewing import ASK_AGAIN, RenewalRefused, left_open, to_the_end, written_down
 from gateways.slack.inbound import Workspace
-from gateways.slack.web_api import error_code, in_our_words, web_client
+from gateways.slack.web_api import TOKEN_IS_OVER, error_code, in_our_words, web_client
 from runllm.bridge.surfaces import SlackThreadConfig
-from runllm.errors import NotConnected, SurfaceError, Unavailable
+from runllm.errors import NotConnected, RateLimited, Rejected, SurfaceError, Unavailable
 from runllm.operations import Frozen
 from store import agents, installations, leases
 from store.engine import Store
@@ -33,7 +36,12 @@ log = logging.getLogger(__name__)
 
 _RENEW_BEFORE = 3_600.0
 _USABLE = 30.0
-_LEASE = 40.0
+_PATIENCE = 8
+_LEASE = 12.0
+"""Seconds: short, since Slack's grace for an old refresh token is, and longer than Slack has for its answer."""
+
+REFUSALS = TOKEN_IS_OVER | {"invalid_refresh_token"}
+"""What Slack answers where a refresh token is no good, and where the app is not installed any more."""
 
 
 class Credentials(Frozen):
@@ -46,6 +54,8 @@ class Credentials(Frozen):
         url: The workspace's address.
         refresh_token, expires_at: Where tokens rotate: what fetches the next one, and when this one ends.
         is_organisation: It holds for all workspaces of an organisation.
+        asked_at: When new tokens were asked for that are not in the record yet.
+        refused_at: When Slack said that it takes the refresh token no more.
     """
 
     bot_token: SecretStr
@@ -57,6 +67,8 @@ class Credentials(Frozen):
     refresh_token: SecretStr | None = None
     expires_at: float = 0.0
     is_organisation: bool = False
+    asked_at: float = 0.0
+    refused_at: float = 0.0
 
     def to_seal(self) -> dict[str, Any]:
         """The fields with the secrets in plain text: for the seal, and for nothing else."""
@@ -72,12 +84,18 @@ class Credentials(Frozen):
 
 @dataclass(frozen=True)
 class Connected:
-    """A workspace and what opens it."""
+    """A workspace and what opens it; `sealed` is how it stands in the record."""
 
     external_id: str
     name: str
     workspace: Workspace
     credentials: Credentials = field(repr=False)
+    sealed: bytes = field(default=b"", repr=False)
+
+    @property
+    def is_being_renewed(self) -> bool:
+        """New tokens were asked for, and Slack may have given some that are not in the record."""
+        return bool(self.credentials.asked_at) and not self.credentials.refused_at
 
     def may(self, scope: str) -> bool:
         """Whether the token has a permission."""
@@ -153,55 +171,92 @@ class Workspaces:
         """The workspace with a token that will last for a while."""
         if connected.credentials.lives_for() > _RENEW_BEFORE:
             return connected
+        if connected.credentials.refused_at > time.time() - ASK_AGAIN:
+            return self._usable(connected, RenewalRefused(is_refused(connected.credentials)))
         holder, lease = secrets.token_hex(8), f"slack-token:{connected.external_id}"
         async with self._store.begin() as db:
             mine = await leases.acquire(db, lease, holder, _LEASE)
         if not mine:
-            return self._usable(connected, "somebody else renews it now")
+            return self._usable(connected, Unavailable("somebody else renews it now"))
         try:
             again = await self.find(connected.external_id)
             if again is None:
                 raise NotConnected(f"Slack workspace {connected.external_id!r} was disconnected.")
             # One of an organisation stays the one of the workspace that was asked for.
-            current = Connected(again.external_id, again.name, connected.workspace, again.credentials)
-            return current if current.credentials.lives_for() > _RENEW_BEFORE else await self._renew(current)
+            current = replace(again, workspace=connected.workspace)
+            return current if current.credentials.lives_for() > _RENEW_BEFORE else await self._renewed(current)
         finally:
             async with self._store.begin() as db:
                 await leases.release(db, lease, holder)
 
-    async def _renew(self, old: Connected) -> Connected:
-        settings, credentials = self._settings, old.credentials
-        if not settings.client_id or settings.client_secret is None or credentials.refresh_token is None:
-            return self._usable(old, "RUNLLM_SLACK_CLIENT_ID and RUNLLM_SLACK_CLIENT_SECRET are not set")
+    async def _renewed(self, old: Connected) -> Connected:
+        credentials = old.credentials
+        if not self._settings.client_id or self._settings.client_secret is None or credentials.refresh_token is None:
+            why = "RUNLLM_SLACK_CLIENT_ID and RUNLLM_SLACK_CLIENT_SECRET are not set"
+            return self._usable(old, Unavailable(why))
         try:
-            with in_our_words(old.external_id):
-                answer = await asyncio.shield(
-                    web_client(settings).oauth_v2_access(
-                        client_id=settings.client_id,
-                        client_secret=settings.client_secret.get_secret_value(),
-                        grant_type="refresh_token",
-                        refresh_token=credentials.refresh_token.get_secret_value(),
-                    )
-                )
+            return await to_the_end(self._renew(old))
         except SurfaceError as error:
-            return self._usable(old, str(error))
-        renewed = credentials.model_copy(
-            update={
-                "bot_token": SecretStr(str(answer["access_token"])),
-                "refresh_token": SecretStr(str(answer["refresh_token"])),
-                "expires_at": time.time() + float(str(answer["expires_in"])),
-            }
-        )
-        await self.save(old.external_id, old.name, renewed)
-        log.info("the token of Slack workspace %s is renewed", old.external_id)
-        return Connected(old.external_id, old.name, old.workspace, renewed)
+            return self._usable(old, error)
 
-    def _usable(self, connected: Connected, why: str) -> Connected:
+    async def _renew(self, old: Connected) -> Connected:
+        begun = await self._keep(old, asked_at=old.credentials.asked_at or time.time())
+        try:
+            answer = await self._ask(old)
+        except RenewalRefused as refusal:
+            await self._keep(begun, refused_at=time.time(), asked_at=old.credentials.asked_at)
+            raise refusal
+        except (Rejected, RateLimited):  # Slack has given nothing this time, that is sure
+            await self._keep(begun, asked_at=old.credentials.asked_at)
+            raise
+        changes = {
+            "bot_token": SecretStr(str(answer["access_token"])),
+            "refresh_token": SecretStr(str(answer["refresh_token"])),
+            "expires_at": time.time() + float(str(answer["expires_in"])),
+            "asked_at": 0.0,
+            "refused_at": 0.0,
+        }
+        renewed = await written_down(lambda: self._keep(begun, **changes), f"Slack workspace {old.external_id}")
+        log.info("the token of Slack workspace %s is renewed", old.external_id)
+        return renewed
+
+    async def _ask(self, old: Connected) -> Mapping[str, Any]:
+        settings, credentials = self._settings, old.credentials
+        assert settings.client_secret is not None
+        assert credentials.refresh_token is not None
+        with in_our_words(old.external_id):
+            try:
+                answer = await web_client(settings, patience=_PATIENCE).oauth_v2_access(
+                    client_id=settings.client_id,
+                    client_secret=settings.client_secret.get_secret_value(),
+                    grant_type="refresh_token",
+                    refresh_token=credentials.refresh_token.get_secret_value(),
+                )
+            except SlackApiError as error:
+                if error_code(error) in REFUSALS:
+                    raise RenewalRefused(is_refused(credentials, f" ({error_code(error)})")) from None
+                raise
+        return dict(answer.data) if isinstance(answer.data, dict) else {}
+
+    async def _keep(self, old: Connected, **changes: Any) -> Connected:
+        """Writes a workspace down as it is now. Whoever connected it again meanwhile has the last word."""
+        credentials = old.credentials.model_copy(update=changes)
+        async with self._store.begin() as db:
+            row = await installations.renew(
+                db, self._seal, "slack", old.external_id, old.sealed, credentials.to_seal()
+            ) or await installations.get(db, "slack", old.external_id)
+        if row is None:
+            raise NotConnected(f"Slack workspace {old.external_id!r} was disconnected.")
+        return self._connected(row, old.workspace.team_id)
+
+    def _usable(self, connected: Connected, why: SurfaceError) -> Connected:
         """A token that could not be renewed is good until its end."""
         if connected.credentials.lives_for() > _USABLE:
             log.warning("the token of Slack workspace %s could not be renewed yet: %s", connected.external_id, why)
             return connected
-        raise Unavailable(f"The token of Slack workspace {connected.external_id} has ended and is not renewed: {why}")
+        log.warning("the token of Slack workspace %s has ended: %s", connected.external_id, why)
+        text = f"The token of Slack workspace {connected.external_id} has ended and is not renewed: {why}"
+        raise NotConnected(text) if isinstance(why, NotConnected) else Unavailable(text)
 
     def _connected(self, row: Installation, team_id: str) -> Connected:
         credentials = Credentials.model_validate(self._seal.open(row.credentials))
@@ -212,7 +267,15 @@ class Workspaces:
             bot_id=credentials.bot_id,
             url=credentials.url,
         )
-        return Connected(row.external_id, row.name, workspace, credentials)
+        return Connected(row.external_id, row.name, workspace, credentials, row.credentials)
+
+
+def is_refused(credentials: Credentials, code: str = "") -> str:
+    """What to do where Slack does not renew a token any more."""
+    return (
+        f"Slack takes the refresh token no more{code}.{left_open(credentials.asked_at)} Install the app there again: "
+        "open /slack/install at the public address of the engine"
+    )
 
 
 async def identify(settings: SlackSettings, token: str) -> tuple[str, str, Credentials]:

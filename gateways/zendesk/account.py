@@ -20,6 +20,7 @@ from zenpy import Zenpy
 from zenpy.lib.api_objects import BaseObject, Ticket, User
 from zenpy.lib.exception import APIException, ZenpyException
 
+from gateways.renewing import RenewalRefused
 from runllm.errors import NotConnected, RateLimited, Rejected, SurfaceError, Unavailable
 from runllm.operations import Frozen
 
@@ -32,6 +33,7 @@ _TIMEOUT = 20.0
 _RENEW_BEFORE = 3600.0
 _THREADS = ThreadPoolExecutor(max_workers=16, thread_name_prefix="zendesk")
 _RECONNECT = "Connect it again: runllm connect zendesk"
+_SIGN_IN = "Sign in again: runllm connect zendesk --sign-in"
 
 
 class Credentials(Frozen):
@@ -43,6 +45,8 @@ class Credentials(Frozen):
         oauth_token: an OAuth access token.
         refresh_token, expires_at, lives: Of a sign-in that ends: what renews it, for one time; when it ends; and how
             many seconds it was good for when it was new.
+        asked_at: When a renewal was asked for whose answer is not in the record yet.
+        refused_at: When Zendesk said that it renews the sign-in no more.
         bot_user_id: The user as whom the engine acts: what it writes there is not news.
         mark: Tells the effects of this engine from those of another one that shares the account.
         signing_secret, webhook_id, trigger_id: Of the webhook that tells the engine of comments.
@@ -55,6 +59,8 @@ class Credentials(Frozen):
     refresh_token: SecretStr | None = None
     expires_at: float = 0.0
     lives: float = 0.0
+    asked_at: float = 0.0
+    refused_at: float = 0.0
     bot_user_id: int = 0
     mark: str = ""
     signing_secret: SecretStr | None = None
@@ -133,7 +139,8 @@ class Account:
         """What Zendesk gives for a code, or for a refresh token.
 
         Raises:
-            NotConnected: Zendesk takes neither; the text holds nothing of them.
+            RenewalRefused: Zendesk takes neither; the text holds nothing of them.
+            NotConnected: Nor does it take the engine's OAuth client.
         """
         return await self._in_thread(functools.partial(self._wire.ask_for_tokens, body))
 
@@ -283,7 +290,8 @@ class Account:
         status, said = response.status_code, _said(response)
         match status:
             case 401:
-                return NotConnected(f"{where} no longer accepts the engine's credentials. {_RECONNECT}")
+                again = _SIGN_IN if self.credentials.refresh_token is not None else _RECONNECT
+                return NotConnected(f"{where} no longer accepts the engine's credentials. {again}")
             case 403:
                 return Rejected(f"{where} does not let the engine's user do this: {said}")
             case 404:
@@ -343,10 +351,13 @@ class _Wire(HTTPAdapter):
             session.mount(f"https://{self._host}/", self)
             with session.post(f"https://{self._host}/oauth/tokens", json=body, timeout=_TIMEOUT) as response:
                 if response.status_code in (400, 401, 403):
-                    raise NotConnected(
-                        f"{self._host} refuses the sign-in ({_oauth_error(response)}). Sign in again: "
-                        "runllm connect zendesk --sign-in"
-                    )
+                    code = _oauth_error(response)
+                    if code == "invalid_client":
+                        raise NotConnected(
+                            f"{self._host} does not know the engine's OAuth client, or its secret was changed "
+                            "(invalid_client). Put RUNLLM_ZENDESK_CLIENT_ID and RUNLLM_ZENDESK_CLIENT_SECRET right"
+                        )
+                    raise RenewalRefused(f"{self._host} refuses the sign-in ({code}). {_SIGN_IN}")
                 response.raise_for_status()
                 answer: Any = response.json()
                 if not isinstance(answer, dict) or not answer.get("access_token"):

@@ -1,14 +1,22 @@
-"""The connected Zendesk accounts, opened from the record when they are needed, and kept signed in."""
+"""The connected Zendesk accounts, opened from the record when they are needed, and kept signed in.
 
-import asyncio
+Zendesk deletes the old tokens as it gives new ones, without any grace: a process that is killed between Zendesk's
+answer and the record (some ms every two days) loses the sign-in. That it asked is written down before, so that whoever
+comes next can say what happened and what to do.
+
+https://support.zendesk.com/hc/en-us/articles/9182123625370
+"""
+
 import logging
 import secrets
+import time
 from functools import partial
 from typing import NoReturn
 
 from pydantic import ValidationError
 
 from gateways.platforms import ZendeskSettings
+from gateways.renewing import ASK_AGAIN, RenewalRefused, to_the_end, written_down
 from gateways.zendesk import oauth
 from gateways.zendesk.account import Account, Credentials, short_name
 from runllm.errors import NotConnected, RateLimited, Rejected, SurfaceError, Unavailable
@@ -100,6 +108,8 @@ class Accounts:
         account = self._opened(row)
         if not account.credentials.is_ending:
             return account
+        if account.credentials.refused_at > time.time() - ASK_AGAIN:
+            return _usable(account, RenewalRefused(oauth.is_over(account.credentials)))
         holder = secrets.token_hex(8)
         async with self._store.begin() as db:
             mine = await leases.acquire(db, _lease(row.external_id), holder, _LEASE)
@@ -118,30 +128,37 @@ class Accounts:
 
     async def _renewed(self, row: Installation, account: Account) -> Account:
         try:
-            # Zendesk takes the old tokens back as it gives new ones: whoever asked has to write them down.
-            return await asyncio.shield(self._renew(row, account))
+            if not oauth.can_sign_in(self._settings):
+                raise NotConnected("RUNLLM_ZENDESK_CLIENT_ID and RUNLLM_ZENDESK_CLIENT_SECRET are not set")
+            return await to_the_end(self._renew(row, account))
         except (NotConnected, Unavailable, RateLimited, Rejected) as error:
             return _usable(account, error)
 
     async def _renew(self, row: Installation, account: Account) -> Account:
         old = account.credentials
-        if not oauth.can_sign_in(self._settings):
-            raise NotConnected("RUNLLM_ZENDESK_CLIENT_ID and RUNLLM_ZENDESK_CLIENT_SECRET are not set")
         assert old.refresh_token is not None
-        answer = await account.ask_for_tokens(oauth.renewal(self._settings, old.refresh_token))
+        begun = old.model_copy(update={"asked_at": old.asked_at or time.time()})
+        row = await self._keep(row, begun)
+        try:
+            answer = await account.ask_for_tokens(oauth.renewal(self._settings, old.refresh_token))
+        except RenewalRefused:
+            await self._keep(row, old.model_copy(update={"refused_at": time.time()}))
+            raise RenewalRefused(oauth.is_over(old)) from None
+        except (NotConnected, RateLimited, Rejected):  # Zendesk has given nothing this time, that is sure
+            await self._keep(row, old)
+            raise
         new = oauth.signed_in(old, answer)
-        async with self._store.begin() as db:
-            row = await installations.put(
-                db,
-                self._seal,
-                agent_id=row.agent_id,
-                platform="zendesk",
-                external_id=row.external_id,
-                name=row.name,
-                credentials=new.in_the_clear(),
-            )
+        row = await written_down(lambda: self._keep(row, new), f"{old.subdomain}.zendesk.com")
         log.info("the sign-in to %s.zendesk.com is renewed", row.external_id)
         return self._opened(row)
+
+    async def _keep(self, row: Installation, credentials: Credentials) -> Installation:
+        """Writes an account down as it is now. Whoever connected it again meanwhile has the last word."""
+        async with self._store.begin() as db:
+            kept = await installations.renew(
+                db, self._seal, "zendesk", row.external_id, row.credentials, credentials.in_the_clear()
+            ) or await installations.get(db, "zendesk", row.external_id)
+        return kept or refuse(row.external_id)
 
     async def _is_replaced(self, external_id: str, sealed: bytes) -> bool:
         """Whether the record has, or is about to have, other credentials than those."""
@@ -155,9 +172,12 @@ class Accounts:
 def _usable(account: Account, error: SurfaceError) -> Account:
     """A sign-in that could not be renewed is good until its end."""
     where = f"the sign-in to {account.subdomain}.zendesk.com"
-    if account.credentials.seconds_left > _STILL_GOOD:
+    is_lost = isinstance(error, RenewalRefused) and account.credentials.asked_at  # the old token went with it
+    if account.credentials.seconds_left > _STILL_GOOD and not is_lost:
         log.warning("%s could not be renewed yet: %s", where, error)
         return account
+    if isinstance(error, RenewalRefused):
+        raise error from None
     if isinstance(error, NotConnected):
         raise NotConnected(f"{where} has ended and is not renewed: {error}") from None
     raise Unavailable(f"{where} has ended and is not renewed yet: {error}") from None

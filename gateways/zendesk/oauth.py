@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from pydantic import SecretStr
 
 from gateways.platforms import PlatformSettings, ZendeskSettings
+from gateways.renewing import left_open
 from gateways.signing import sign
 from gateways.zendesk.account import Credentials, short_name
 from runllm.errors import UsageError
@@ -109,7 +110,18 @@ def signed_in(before: Credentials, answer: Mapping[str, Any]) -> Credentials:
             "refresh_token": SecretStr(str(refresh)) if refresh else None,
             "lives": lives,
             "expires_at": time.time() + lives if lives else 0.0,
+            "asked_at": 0.0,
+            "refused_at": 0.0,
         }
+    )
+
+
+def is_over(credentials: Credentials) -> str:
+    """What to do where Zendesk renews a sign-in no more."""
+    name = credentials.subdomain
+    return (
+        f"Zendesk does not renew the sign-in to {name}.zendesk.com (invalid_grant).{left_open(credentials.asked_at)} "
+        f"Sign in again: runllm connect zendesk --subdomain {name} --sign-in"
     )
 
 

@@ -149,6 +149,8 @@ def _lasts(settings: PlatformSettings, keys: Keys) -> list[Finding]:
     """What is to be known of a sign-in that ends."""
     if keys.refresh_token is None or not keys.expires_at:
         return []
+    if keys.refused_at:
+        return [Finding(verdict="bad", text=oauth.is_over(keys))]
     if not oauth.can_sign_in(settings.zendesk):
         text = (
             f"Somebody signed in to {keys.subdomain}.zendesk.com, and the sign-in ends soon: it is renewed only with "

@@ -50,3 +50,20 @@ async def test_a_removed_installation_is_gone(store: Store) -> None:
         assert await installations.remove(db, "slack", "T1")
         assert not await installations.remove(db, "slack", "T1")
         assert await installations.get(db, "slack", "T1") is None
+
+
+async def test_renewed_credentials_take_the_place_of_those_they_came_from_and_of_no_others(store: Store) -> None:
+    await _connect(store, "one")
+    async with store.read() as db:
+        row = await installations.get(db, "slack", "T1")
+    assert row is not None
+    async with store.begin() as db:
+        renewed = await installations.renew(db, SEAL, "slack", "T1", row.credentials, {"token": "two"})
+    assert renewed is not None
+    assert SEAL.open(renewed.credentials) == {"token": "two"}
+    await _connect(store, "by hand")
+    async with store.begin() as db:
+        assert await installations.renew(db, SEAL, "slack", "T1", renewed.credentials, {"token": "three"}) is None
+        row = await installations.get(db, "slack", "T1")
+    assert row is not None
+    assert SEAL.open(row.credentials) == {"token": "by hand"}

@@ -144,7 +144,10 @@ class FakeSlack:
         """Where adapters are to call it: through the judge of the specification, in tests that have one."""
         self.grants: dict[str, Grant] = {"xoxb-1": Grant("T1", ALL_SCOPES.split(","))}
         self.refreshes: dict[str, str] = {}
-        """Refresh token -> team."""
+        """Refresh token -> team. One that was used is good for `grace` seconds more, as Slack has it."""
+        self.grace = 60.0
+        self.spent: dict[str, float] = {}
+        """Until when a used refresh token is good."""
         self.teams = {"T1": "Acme"}
         self.users = {"U1": "Ada Lovelace", "U2": "Grace Hopper", "U3": "Linus", self.bot_user_id: "Support"}
         everybody = set(self.users)
@@ -736,10 +739,11 @@ class FakeSlack:
         if arguments.get("client_secret") != self.client_secret:
             raise Refused("bad_client_secret")
         if arguments.get("grant_type") == "refresh_token":
-            team = self.refreshes.pop(str(arguments.get("refresh_token")), None)
-            if team is None:
+            refresh = str(arguments.get("refresh_token"))
+            if refresh not in self.refreshes or self.spent.get(refresh, float("inf")) <= time.time():
                 raise Refused("invalid_refresh_token")
-            return self._granted(team, rotates=True)
+            self.spent.setdefault(refresh, time.time() + self.grace)
+            return self._granted(self.refreshes[refresh], rotates=True)
         team, rotates = self._codes.pop(str(arguments.get("code")), ("", False))
         if not team:
             raise Refused("invalid_code")
@@ -780,6 +784,9 @@ class FakeSlack:
         }
         if rotates:
             self.refreshes[refresh] = team_id
+            ending = [one for one in self.grants.values() if one.team_id == team_id and one.expires_at != float("inf")]
+            for one in sorted(ending, key=lambda one: one.expires_at)[:-2]:  # no more than two are good at a time
+                one.revoked = one.revoked or "token_revoked"
             answer |= {"refresh_token": refresh, "expires_in": lives}
         return answer
 

@@ -275,7 +275,7 @@ async def test_while_it_cannot_be_renewed_it_is_used_to_its_end(desk: Desk, capl
     kept = await desk.kept()
     await desk.change(expires_at=time.time() + 3)
     desk.acme.oauth.refresh.clear()  # somebody has taken the sign-in back
-    with pytest.raises(NotConnected, match=r"invalid_grant.*runllm connect zendesk --sign-in"):
+    with pytest.raises(NotConnected, match=r"invalid_grant.*runllm connect zendesk --subdomain acme --sign-in"):
         await desk.accounts().get("acme")
     assert kept["refresh_token"] not in caplog.text
     assert kept["oauth_token"] not in caplog.text
