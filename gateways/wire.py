@@ -403,6 +403,18 @@ class HandOver(Frozen):
     to: AnySurface | None = None
 
 
+class OwnUp(Frozen):
+    """A handler failed on somebody's message, so tell them: activity `handover.own_up`.
+
+    Attributes:
+        to: Where they wrote.
+        is_internal: They are of the support team: customers who look on are not to read it.
+    """
+
+    to: AnySurface
+    is_internal: bool = False
+
+
 class HandlerManifest(Frozen):
     """One handler of a version: its name, and the parameters beyond agent and event as (name, annotation)."""
 

@@ -7,6 +7,7 @@ from temporalio.envconfig import ClientConnectConfig
 
 from gateways.platforms import PlatformSettings
 from store.settings import StoreSettings
+from worker.activities.context import APOLOGY
 from worker.answering.model_settings import ModelSettings
 from worker.deployments.settings import temporal_connection
 from worker.knowledge.settings import KnowledgeSettings
@@ -21,6 +22,7 @@ class ActivitySettings(BaseModel):
         gateway_url: Where answers in the making are shown to those who watch.
         knowledge: What may be read to be indexed, and how fast.
         model: Which model answers, and within which limits.
+        apology: What people are told where a handler failed on their message; empty for nothing.
         embeddings: How passages are compared by meaning, a row of `worker.answering.embedding.EMBEDDERS`.
         is_tethered: End when standard input does: whoever started this process has gone.
     """
@@ -33,6 +35,7 @@ class ActivitySettings(BaseModel):
     gateway_url: str = "http://127.0.0.1:8080"
     knowledge: KnowledgeSettings = KnowledgeSettings()
     model: ModelSettings = ModelSettings()
+    apology: str = APOLOGY
     embeddings: str = "minilm"
     is_tethered: bool = False
 
@@ -48,6 +51,7 @@ class ActivitySettings(BaseModel):
             platforms=PlatformSettings.from_env(env),
             gateway_url=env.get("RUNLLM_GATEWAY_URL", "http://127.0.0.1:8080"),
             model=ModelSettings.from_env(env),
+            apology="" if (said := env.get("RUNLLM_APOLOGY_TEXT", APOLOGY)) == "off" else said,
             embeddings=env.get("RUNLLM_EMBEDDINGS", "minilm"),
             is_tethered=env.get("RUNLLM_TETHER") == "1",
         )

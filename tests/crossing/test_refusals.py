@@ -1,4 +1,5 @@
-"""What platforms refuse: who published reads in the session's log what it is about and what to do; the rest goes on."""
+"""What platforms refuse: who published reads in the session's log what it is about and what to do, who wrote that
+something went wrong; the rest goes on."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,6 +11,7 @@ from temporalio.testing import WorkflowEnvironment
 from store.models import SessionLogRow
 from tests.crossing.world import World, world
 from tests.workflow.town import until
+from worker.activities.context import APOLOGY
 from worker.answering.scripted import Script
 
 pytestmark = [pytest.mark.workflow, pytest.mark.contract, pytest.mark.timeout(240)]
@@ -126,7 +128,8 @@ async def test_the_log_names_the_place_and_the_next_step_and_the_conversation_go
     await visitor.say("all well again")
     await visitor.until_shown("done: all well again")
     await here.accounted()
-    assert await visitor.texts() == [said, "all well again", "done: all well again"]
+    # Who wrote reads that something went wrong, once, and nothing of what.
+    assert await visitor.texts() == [said, APOLOGY, "all well again", "done: all well again"]
 
 
 @pytest.mark.parametrize("platform", ["slack", "discord", "zendesk"])

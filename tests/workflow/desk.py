@@ -27,6 +27,7 @@ from gateways.wire import (
     Envelope,
     HandOver,
     Outcome,
+    OwnUp,
     Relay,
     Relayed,
     Report,
@@ -64,6 +65,9 @@ class Desk:
     texts: dict[int, str] = field(default_factory=dict)
     on_relay: Callable[[Call[Relay]], Relayed | None] = lambda call: None
     before_post: Callable[[Call[ops.PostMessage]], None] = lambda call: None
+    before_own_up: Callable[[Call[OwnUp]], None] = lambda call: None
+    apologies: list[tuple[str, OwnUp]] = field(default_factory=list)
+    """(handler, what) of each time that somebody was told of a failed handler."""
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _done: dict[str, Any] = field(default_factory=dict)
 
@@ -98,7 +102,8 @@ class Desk:
         """All activities a session may call."""
         return [
             self.answer, self.stream_answer, self.summarize, self.post_message, self.tag, self.apply_tag,
-            self.categorize, self.hand_over, self.report, self.relay, self.may_upgrade, self.create_slack_thread,
+            self.categorize, self.hand_over, self.own_up, self.report, self.relay, self.may_upgrade,
+            self.create_slack_thread,
         ]  # fmt: skip
 
     async def _begin(self, call: Call[Any]) -> None:
@@ -137,6 +142,14 @@ class Desk:
         if operation.to is not None:
             self.posts.append((call.handler, self.texts[chat_id]))
         return AssistantChatMessage(text=self.texts[chat_id], chat_id=chat_id, category=AnswerCategory.UNANSWERED)
+
+    @activity.defn(name="handover.own_up")
+    async def own_up(self, call: Call[OwnUp]) -> None:
+        self.before_own_up(call)
+        if call.key not in self._done:
+            self._done[call.key] = True
+            self.apologies.append((call.handler, call.operation))
+        await self._begin(call)
 
     @activity.defn(name=ops.Summarize.name)
     async def summarize(self, call: Call[ops.Summarize]) -> str:
@@ -235,8 +248,8 @@ class Talk:
         fields["event_id"] = fields.get("event_id") or f"{self.session_id}-{self.events}"
         fields.setdefault("inbox_id", self.session_id % 100_000 * 1000 + self.events)
         first = self.events == 1
-        envelope = Envelope(trigger=AllMessages() if first and fields["kind"] == "message" else None, **fields)
-        await self.signal(envelope)
+        fields.setdefault("trigger", AllMessages() if first and fields["kind"] == "message" else None)
+        await self.signal(Envelope(**fields))
 
     async def signal(self, argument: Any) -> None:
         """Sends anything at all."""

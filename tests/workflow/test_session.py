@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 
-from gateways.wire import Call, Envelope, workflow_id
+from gateways.wire import Call, Envelope, OwnUp, workflow_id
 from runllm import operations as ops
-from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig
-from runllm.bridge.triggers import Mention
+from runllm.bridge.messages import UserChatMessage
+from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, SurfaceType, ZendeskTicket, ZendeskTicketConfig
+from runllm.bridge.triggers import AllMessages, Happening, Mention
 from tests.workflow.desk import Talk, eventually, open_desk, published
 from worker.session.hosting import STALL_SECONDS, prepare, session_worker
 from worker.session.watchdog import LIMIT_SECONDS
@@ -333,6 +335,69 @@ async def test_a_step_runs_outside_the_sandbox_once_and_its_result_is_remembered
         await talk.say("fail")
         await desk.until(lambda: bool(desk.lines))
         assert "StepError: step 'look up' failed 3 times: LookupError: no such customer" in desk.lines[0][1]
+
+
+# Handlers that fail
+
+
+async def test_whoever_wrote_is_told_once_that_the_handler_failed_and_the_session_goes_on(client: Client) -> None:
+    async with open_desk(client, published("front", "stumbles"), max_cached_workflows=0) as desk:
+        talk = desk.session()
+        await talk.say("fail")
+        await desk.until(lambda: bool(desk.apologies))
+        await talk.say("hello")
+        await desk.until_posted("answer to hello")
+        await talk.say("ask")
+        await desk.until(lambda: len(desk.waits) == 1)
+        await talk.click("yes", desk.waits[0])
+        await desk.until(lambda: len(desk.apologies) == 2)
+        await talk.say("bye")
+        await desk.until(lambda: desk.posts[-1][1] == "answer to bye")
+        assert desk.apologies == [("stumbles", OwnUp(to=talk.surface))] * 2
+        assert "secret of the house" in desk.lines[0][1]
+        assert "secret" not in str([call for call in desk.calls if isinstance(call.operation, OwnUp)])
+
+
+async def test_programs_reactions_and_silence_are_not_told_that_a_handler_failed(client: Client) -> None:
+    async with open_desk(client, published("front", "stumbles")) as desk:
+        talk = desk.session()
+        await talk.say("hello")
+        here = SurfaceType(talk.surface.type)
+        await talk.say("fail", happening=Happening(surface=here, is_from_bot=True), trigger=AllMessages(from_bots=True))
+        await talk.send(kind="reaction", surface=talk.surface, happening=Happening(surface=here), trigger=AllMessages())
+        await talk.say("wait")
+        await desk.until(lambda: len(desk.lines) >= 3)
+        await talk.say("bye")
+        await desk.until(lambda: desk.posts[-1][1] == "answer to bye")
+        assert len([line for line in desk.lines if "LookupError" in line[1]]) == 3
+        assert desk.apologies == []
+
+
+async def test_on_a_ticket_the_team_alone_reads_that_its_reply_was_not_handled(client: Client) -> None:
+    ticket = ZendeskTicket(config=ZendeskTicketConfig(subdomain="acme", id="7"))
+    async with open_desk(client, published("front", "stumbles")) as desk:
+        talk = desk.session()
+        said = {"surface": ticket, "happening": Happening(surface=SurfaceType.ZENDESK_TICKET), "kind": "message"}
+        for number, staff in enumerate((True, False), 1):
+            message = UserChatMessage(text="fail", chat_id=desk.record("fail"), is_from_staff=staff)
+            await talk.send(message=message, **said)
+            await desk.until(lambda number=number: len(desk.apologies) == number)
+        assert [one.is_internal for _, one in desk.apologies] == [True, False]
+
+
+async def test_where_the_surface_does_not_take_it_the_log_has_it_and_the_session_goes_on(client: Client) -> None:
+    async with open_desk(client, published("front", "stumbles")) as desk:
+
+        def refuse(call: Call[OwnUp]) -> None:
+            raise ApplicationError("the channel is archived", type="Rejected", non_retryable=True)
+
+        desk.before_own_up = refuse
+        talk = desk.session()
+        await talk.say("fail")
+        await desk.until(lambda: len(desk.lines) == 2)
+        assert desk.lines[1][1] == "nobody could be told of it on chat_widget: the channel is archived"
+        await talk.say("hello")
+        await desk.until_posted("answer to hello")
 
 
 # The Web UI

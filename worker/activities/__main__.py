@@ -98,6 +98,7 @@ async def _context(settings: ActivitySettings, model: Model, chosen: Chosen) -> 
             model=model,
             retriever=PassageRetriever(store, chosen.embedder),
             handover=settings.model.handover,
+            apology=settings.apology,
             caps=settings.model.caps,
             prices=settings.model.prices,
         )

@@ -11,6 +11,9 @@ from store.engine import Store
 from worker.answering.model_settings import HANDOVER, Caps, Price
 from worker.answering.protocol import Model, Retriever
 
+APOLOGY = "Sorry, something went wrong on our side, and your message may not have been dealt with. It is on record."
+"""What people are told where a handler failed on their message, unless the installation says something else."""
+
 _HOW_TO_CONNECT = {
     SurfaceType.SLACK_THREAD: "Slack",
     SurfaceType.ZENDESK_TICKET: "Zendesk",
@@ -41,6 +44,7 @@ class Context:
 
     Attributes:
         handover: What a customer is told when no model answers.
+        apology: What people are told where a handler failed on their message; empty for nothing.
         caps: What models may cost.
         prices: What tokens cost, where this installation knows better.
     """
@@ -52,6 +56,7 @@ class Context:
     model: Model
     retriever: Retriever
     handover: str = HANDOVER
+    apology: str = APOLOGY
     caps: Caps = field(default_factory=Caps)
     prices: Mapping[str, Price] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from temporalio import activity
 
-from gateways.wire import Call, HandOver
+from gateways.wire import Call, HandOver, OwnUp
 from runllm.bridge.messages import AnswerCategory, AssistantChatMessage, MessageType
 from runllm.errors import ModelError
 from runllm.operations import Answer, StreamAnswer
@@ -57,7 +57,8 @@ async def or_handed_over(context: Context, call: Call[Any], ask: Callable[[], Aw
 
 
 class HandOverActivities:
-    """For answers of which no attempt came to an end: the process that worked at them died each time."""
+    """What customers are told where nothing else would be: an answer of which no attempt came to an end, since the
+    process that worked at it died each time, and a handler that failed."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -82,6 +83,27 @@ class HandOverActivities:
             async with store.begin() as db:
                 await close_entry(db, entry, {"chat_id": row.id})
         return assistant_message(row)
+
+    @activity.defn(name="handover.own_up")
+    async def own_up(self, call: Call[OwnUp]) -> None:
+        """Says that the handler failed, unless this installation wants nothing said."""
+        operation, context = call.operation, self._context
+        async with context.store.begin() as db:
+            await account(db, call)
+            if not context.apology:
+                return
+            entry = await reopen(db, call.key, call.session_id, "handover.own_up", operation.to)
+            row = await messages.by_key(db, call.key) or await messages.add(
+                db,
+                session_id=call.session_id,
+                author=MessageType.ASSISTANT,
+                text=context.apology,
+                is_internal=operation.is_internal,
+                key=call.key,
+            )
+        if not entry.is_done:
+            content = content_of(row, is_internal=operation.is_internal, enable_feedback=False)
+            await post_once(context, entry, operation.to, content)
 
 
 def _a_person_will_look(context: Context) -> ModelAnswer:

@@ -18,6 +18,7 @@ def activities(context: Context) -> list[Callable[..., Any]]:
     """The activities for `ACTIVITY_QUEUE`, each named after the operation that it performs."""
     answers, tagging, surfaces = AnswerActivities(context), TaggingActivities(context), SurfaceActivities(context)
     chats, copies, session = ChatActivities(context), CopyActivities(context), SessionActivities(context)
+    handover = HandOverActivities(context)
     return [
         answers.answer,
         answers.stream_answer,
@@ -36,7 +37,8 @@ def activities(context: Context) -> list[Callable[..., Any]]:
         surfaces.update_zendesk_ticket,
         copies.sync_conversation,
         copies.relay,
-        HandOverActivities(context).tell,
+        handover.tell,
+        handover.own_up,
         session.report,
         session.may_upgrade,
     ]

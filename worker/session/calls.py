@@ -13,6 +13,7 @@ from gateways.wire import (
     ContinueChat,
     Copied,
     HandOver,
+    OwnUp,
     Relay,
     Relayed,
     Report,
@@ -114,6 +115,11 @@ CALLS: dict[type, CallPolicy] = {
         ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     ),
     HandOver: _own("handover.tell", AssistantChatMessage, lambda o: "Say that a person will look at it"),
+    OwnUp: CallPolicy(
+        # Customers wait for the turn to end meanwhile: a platform that is away for longer is not waited for.
+        "handover.own_up", type(None), timedelta(seconds=30), timedelta(minutes=2), _PLATFORM_RETRIES,
+        lambda o: f"Say on {o.to.type} that the handler failed",
+    ),
     Report: _own("session.report", type(None), lambda o: f"Record {o.phase or 'the log'}"),
     AskUpgrade: _own("deployments.may_upgrade", UpgradeAdvice, lambda o: "Ask whether the new version fits"),
 }  # fmt: skip

@@ -18,6 +18,7 @@ from gateways.wire import (
     Envelope,
     LogLine,
     Outcome,
+    OwnUp,
     Report,
     UpgradeAdvice,
     read_envelope,
@@ -25,7 +26,7 @@ from gateways.wire import (
 from runllm.agent import Agent
 from runllm.bridge.core import Conversation, Event
 from runllm.bridge.messages import recorded
-from runllm.bridge.surfaces import ChatSurface, surface_key
+from runllm.bridge.surfaces import ChatSurface, SurfaceType, surface_key
 from runllm.bridge.triggers import AllMessages, Trigger, default_trigger, first_that_fires
 from runllm.errors import HandlerLeft, RunLLMError, UsageError
 from runllm.parameters import bind
@@ -41,6 +42,8 @@ from worker.session.reporting import Reporter
 from worker.session.run import HandlerRun
 from worker.session.state import Listened, SessionState
 from worker.session.watchdog import HandlerSpun
+
+_OWNS_UP = "owns-up"
 
 
 @workflow.defn(dynamic=True)
@@ -171,7 +174,8 @@ class Session:
         conversation = self._conversation(envelope, surface)
         # Taken in for good: a handler that parks may take weeks, and the message is not waiting for it.
         self._reporter.account(envelope, "handled")
-        await self._run(self._handler_name(), Event(conversation=conversation, trigger=trigger))
+        is_asked = envelope.kind == "message" and not envelope.happening.is_from_bot
+        await self._run(self._handler_name(), Event(conversation=conversation, trigger=trigger), is_asked)
 
     async def _break_silence(self) -> None:
         self.state.deadline = None
@@ -224,12 +228,12 @@ class Session:
 
     # Turns
 
-    async def _run(self, name: str, event: Event) -> None:
+    async def _run(self, name: str, event: Event, is_asked: bool = False) -> None:
         self.state.turns += 1
         run = HandlerRun(self, name)
         restart_silence, current = self.state.deadline is not None, self.state.handler
         with workflow.create_event_group(f"turn-{self.state.turns}", label=f"Turn {self.state.turns}: {name}").scope():
-            run.job = asyncio.create_task(self._execute(run, event))
+            run.job = asyncio.create_task(self._execute(run, event, is_asked))
             await self._until_turn_is_free(run)
         if restart_silence and self.state.handler == current and self.state.deadline is not None:
             self.state.deadline = workflow.now() + self.state.silence
@@ -249,7 +253,18 @@ class Session:
         if run.phase == "parked":
             self._parked.append(run)
 
-    async def _execute(self, run: HandlerRun, event: Event) -> None:
+    async def _execute(self, run: HandlerRun, event: Event, is_asked: bool) -> None:
+        try:
+            error = await self._attempt(run, event)
+            if error is not None:
+                self._reporter.error(describe(error, run.handler, self._published.directory), run.handler)
+                if is_asked:
+                    await self._own_up(run.handler, event.conversation)
+        finally:
+            run.phase = "done"
+
+    async def _attempt(self, run: HandlerRun, event: Event) -> BaseException | None:
+        """Runs a handler; the error of the customer's code that it ends with, if it ends with one."""
         try:
             wrapper = self._handler(run.handler)
             arguments = bind(wrapper.function, self.state.surfaces)
@@ -261,16 +276,27 @@ class Session:
             RestrictedWorkflowAccessError,
             HandlerSpun,
         ) as error:  # the customer's, though the first is a kind of ours
-            self._record(error, run.handler)
+            return error
         except workflow.NondeterminismError as error:
             run.failure = error
         except Exception as error:
-            self._record(error, run.handler)
-        finally:
-            run.phase = "done"
+            return error
+        return None
 
-    def _record(self, error: BaseException, handler: str) -> None:
-        self._reporter.error(describe(error, handler, self._published.directory), handler)
+    async def _own_up(self, handler: str, conversation: Conversation) -> None:
+        """Tells whoever wrote that their message was not dealt with as it should have been."""
+        message, surface = conversation.new_message, conversation.surface
+        # Sessions that lived through this before anybody was told replay what they did then.
+        if not workflow.patched(_OWNS_UP):
+            return
+        is_staff = message is not None and (message.is_internal or message.is_from_staff)
+        is_internal = is_staff and surface.type is SurfaceType.ZENDESK_TICKET
+        try:
+            await self.perform(OwnUp(to=surface, is_internal=is_internal), handler)
+        except RunLLMError as error:
+            self._reporter.error(f"nobody could be told of it on {surface.type}: {error}", handler)
+        except asyncio.CancelledError:
+            pass
 
     # What handlers ask of the session: see SessionServices
 

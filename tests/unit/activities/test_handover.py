@@ -1,16 +1,22 @@
 """When every attempt at an answer has died, the customer hears of it, once."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from gateways.wire import HandOver, Outcome
+from gateways.wire import HandOver, Outcome, OwnUp
 from runllm.bridge.messages import AnswerCategory
+from runllm.errors import Rejected
 from runllm.operations import MessageRef, StreamAnswer
 from store import sessions
 from tests.unit.activities.conftest import Case
 from tests.unit.activities.doubles import Killed, once
 from worker.activities.answers import AnswerActivities
+from worker.activities.context import APOLOGY
 from worker.activities.handover import NOBODY_ANSWERED, HandOverActivities
 from worker.answering.model_settings import HANDOVER
+from worker.settings import ActivitySettings
 
 
 @pytest.fixture
@@ -57,3 +63,41 @@ async def test_an_answer_that_an_attempt_wrote_down_before_it_died_is_the_one_th
     assert said.text == "The answer."
     assert case.platform.texts == ["The answer."]
     assert case.model.paid == ["answer"]
+
+
+# A handler failed
+
+
+async def test_whoever_wrote_reads_once_that_something_went_wrong(case: Case, hand_over: HandOverActivities) -> None:
+    await case.said("Hi")
+    call = case.call(OwnUp(to=case.widget), outcomes=[Outcome(inbox_id=1, outcome="handled")])
+    case.platform.before = once(Killed())
+    with pytest.raises(Killed):
+        await hand_over.own_up(call)
+    await hand_over.own_up(call)
+    await hand_over.own_up(call)
+    assert case.platform.texts == [APOLOGY]
+    assert await case.transcript() == ["Hi", APOLOGY]
+
+
+async def test_an_installation_may_say_it_in_its_own_words_or_not_at_all(case: Case) -> None:
+    for text, shown in (("Pardon!", ["Pardon!"]), ("", ["Pardon!"])):
+        mine = HandOverActivities(replace(case.context, apology=text))
+        await mine.own_up(case.call(OwnUp(to=case.widget)))
+        assert case.platform.texts == shown
+
+
+async def test_a_surface_that_refuses_it_says_so(case: Case, hand_over: HandOverActivities) -> None:
+    case.platform.before = once(Rejected("the channel is archived"))
+    with pytest.raises(Rejected, match="archived"):
+        await hand_over.own_up(case.call(OwnUp(to=case.widget)))
+    assert case.platform.texts == []
+
+
+def test_the_environment_changes_the_sentence_or_turns_it_off(tmp_path: Path) -> None:
+    def read(**more: str) -> str:
+        return ActivitySettings.from_env({"RUNLLM_HOME": str(tmp_path), "RUNLLM_SECRET": "s" * 40, **more}).apology
+
+    assert read() == APOLOGY
+    assert read(RUNLLM_APOLOGY_TEXT="Pardon!") == "Pardon!"
+    assert read(RUNLLM_APOLOGY_TEXT="off") == ""

@@ -13,6 +13,7 @@ from gateways.wire import (
     ContinueChat,
     Copied,
     HandOver,
+    OwnUp,
     Relay,
     Relayed,
     Report,
@@ -43,6 +44,7 @@ OTHERS = {
     "answers.chat_turn": (ContinueChat, AssistantChatMessage | ToolsDue),
     "answers.chat_tool": (UseTool, NoneType),
     "handover.tell": (HandOver, AssistantChatMessage),
+    "handover.own_up": (OwnUp, NoneType),
     "session.report": (Report, NoneType),
     "deployments.may_upgrade": (AskUpgrade, UpgradeAdvice),
 }

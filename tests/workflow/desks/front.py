@@ -228,3 +228,17 @@ def mirrors_three(agent: Agent, event: Event) -> None:
 @entrypoint(listeners=HERE)
 def answers_bots(agent: Agent, event: Event) -> None:
     say(agent, event, f"no, {text_of(event)}")
+
+
+@entrypoint(listeners=HERE)
+def stumbles(agent: Agent, event: Event) -> None:
+    """Fails on "fail", also when it was asked to by a click; answers everything else, and follows up on silence."""
+    message = event.conversation.new_message
+    if event.timed_out or message is None or message.text == "fail":
+        raise LookupError("a secret of the house")
+    if message.text == "ask":
+        ask(agent, event, "fail?")
+        raise LookupError("a secret of the house")
+    if message.text == "wait":
+        agent.listen([event.conversation.surface], stumbles, timeout=timedelta(seconds=1), on_timeout=stumbles)
+    say(agent, event, f"answer to {message.text}")
