@@ -18,6 +18,8 @@ from store.search import search as search
 from store.search import vocabulary as vocabulary
 
 _BATCH = 500
+_FEW = 10
+"""So many documents of a source may vanish at a time without anybody looking, even where they are most of it."""
 
 
 class NewPassage(BaseModel):
@@ -149,15 +151,45 @@ async def remove_document(db: AsyncSession, source_id: int, path: str) -> None:
         await _remove(db, [document.id])
 
 
+async def remove_vanished(db: AsyncSession, source: KnowledgeSource) -> int:
+    """As `remove_orphans`, with a brake: where more than half of the documents are gone, and more than ten, they are
+    kept and counted, until `accept_removals`. A site that asks for a sign-in for an hour is not forgotten."""
+    gone = len(await _orphans(db, source.id))
+    total = (await db.execute(select(func.count()).where(Document.source_id == source.id))).scalar_one()
+    # Whether somebody has said so is decided by the database: they may say it while the sync is running.
+    if gone > _FEW and gone > total - gone and await set_kept_back(db, source.id, gone):
+        return 0
+    mine = update(KnowledgeSource).where(KnowledgeSource.id == source.id)
+    await db.execute(mine.values(kept_back=0, accepts_removals=False))
+    return await remove_orphans(db, source.id)
+
+
+async def set_kept_back(db: AsyncSession, source_id: int, documents: int) -> bool:
+    """Records how many documents a sync did not find and kept; False where somebody has said that they are gone."""
+    mine = update(KnowledgeSource).where(KnowledgeSource.id == source_id, KnowledgeSource.accepts_removals.is_(False))
+    return await change_one(db, mine.values(kept_back=documents), KnowledgeSource) is not None
+
+
+async def accept_removals(db: AsyncSession, source_id: int, *, yes: bool = True) -> None:
+    """Has the next sync forget what it does not find, however much that is; or no longer."""
+    mine = update(KnowledgeSource).where(KnowledgeSource.id == source_id)
+    await db.execute(mine.values(accepts_removals=yes))
+
+
 async def remove_orphans(db: AsyncSession, source_id: int) -> int:
     """Forgets the documents of a source whose pages are gone, and returns how many they were."""
-    alive = select(KnowledgePage.path).where(KnowledgePage.source_id == source_id, KnowledgePage.is_gone.is_(False))
-    gone = list(
-        await db.scalars(select(Document.id).where(Document.source_id == source_id, Document.path.not_in(alive)))
-    )
+    gone = await _orphans(db, source_id)
     for first in range(0, len(gone), _BATCH):
         await _remove(db, gone[first : first + _BATCH])
     return len(gone)
+
+
+async def _orphans(db: AsyncSession, source_id: int) -> list[int]:
+    """Documents of a source whose pages are gone."""
+    alive = select(KnowledgePage.path).where(KnowledgePage.source_id == source_id, KnowledgePage.is_gone.is_(False))
+    return list(
+        await db.scalars(select(Document.id).where(Document.source_id == source_id, Document.path.not_in(alive)))
+    )
 
 
 async def _remove(db: AsyncSession, document_ids: Sequence[int]) -> None:

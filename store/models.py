@@ -374,6 +374,10 @@ class KnowledgeSource(Row):
     error: Mapped[str | None] = mapped_column(Clean)
     every_seconds: Mapped[int | None]
     """How often it is indexed again by itself."""
+    kept_back: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Documents that the last sync did not find and kept all the same, since they were so many."""
+    accepts_removals: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Somebody said that they are really gone: the next sync forgets them."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     synced_at: Mapped[datetime | None]
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from gateways.connecting import Checked, Finding
+from gateways.kept_back import needs_a_look
 from store.models import (
     ApiKey,
     ButtonWaitRow,
@@ -102,6 +103,8 @@ def source_shape(source: KnowledgeSource, documents: int = 0, passages: int = 0)
         "passages": passages,
         "every_seconds": source.every_seconds,
         "is_internal": source.is_internal,
+        "kept_back": source.kept_back,
+        "needs_a_look": needs_a_look(source),
         "synced_at": _time(source.synced_at),
     }
 

@@ -95,11 +95,17 @@ async def get(request: web.Request) -> web.Response:
 
 
 async def sync(request: web.Request) -> web.Response:
-    """Indexes a source again: documents that have changed are replaced, those that are gone are removed."""
+    """Indexes a source again: documents that have changed are replaced, those that are gone are removed.
+
+    With `accept_removals=true` also where that is most of them.
+    """
     who = await caller(request)
     source = await _existing(request, who)
     deps = services(request)
     async with deps.store.begin() as db:
+        if request.query.get("accept_removals") == "true":
+            await knowledge.accept_removals(db, source.id)
+            await audit.record(db, actor=who.name, action="accept removals", subject=source.location)
         if source.state != "running":
             await knowledge.set_progress(db, source.id, state="new")
     await deps.indexing.start(source.id)

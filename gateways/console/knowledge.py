@@ -8,6 +8,7 @@ from aiohttp import web
 from gateways.console.entry import agent_of, only_from_our_pages
 from gateways.console.rendering import page
 from gateways.deciding import Decision, decide
+from gateways.kept_back import needs_a_look
 from gateways.refusals import RefusedError
 from gateways.services import services
 from store import audit, facts, knowledge
@@ -24,6 +25,7 @@ class Shelf:
     source: KnowledgeSource
     documents: int
     passages: int
+    needs_a_look: str | None
     problems: list[KnowledgePage]
     more_problems: int
 
@@ -37,14 +39,15 @@ async def sources(request: web.Request) -> web.StreamResponse:
             counts = await knowledge.counts_of_source(db, source.id)
             problems = await knowledge.problems(db, source.id, limit=_PROBLEMS)
             more = await knowledge.count_problems(db, source.id) - len(problems)
-            shelves.append(Shelf(source, counts.documents, counts.passages, problems, more))
+            shelves.append(Shelf(source, counts.documents, counts.passages, needs_a_look(source), problems, more))
     return page("knowledge.html", who=who, agent=agent, shelves=shelves)
 
 
 async def sync(request: web.Request) -> web.StreamResponse:
-    """Indexes a source again."""
+    """Indexes a source again; where the form says so, what is gone is forgotten, however much that is."""
     only_from_our_pages(request)
     who, agent = await agent_of(request)
+    is_accepted = (await request.post()).get("accept_removals") == "true"
     deps, number = services(request), int(request.match_info["source"])
     async with deps.store.begin() as db:
         source = await knowledge.get_source(db, number)
@@ -52,7 +55,10 @@ async def sync(request: web.Request) -> web.StreamResponse:
             raise RefusedError(404, "not_found", f"There is no source {number} of agent {agent.id}.")
         if source.state != "running":
             await knowledge.set_progress(db, number, state="new")
-        await audit.record(db, actor=who.name, action="sync source", subject=source.location)
+        if is_accepted:
+            await knowledge.accept_removals(db, number)
+        action = "accept removals" if is_accepted else "sync source"
+        await audit.record(db, actor=who.name, action=action, subject=source.location)
     await deps.indexing.start(number)
     raise web.HTTPSeeOther(f"/agent/{agent.id}/knowledge")
 

@@ -196,6 +196,8 @@ def _sources(sources: list[dict[str, Any]]) -> Iterator[Finding]:
             f"`runllm docs sync {source['id']}` indexes it again.",
         )
     for source in sources:
+        if source.get("needs_a_look"):  # an engine older than this command does not say
+            yield Finding("bad", f"Source {source['id']}, {source['location']}: {source['needs_a_look']}.")
         if source["problems"] and source["state"] != "failed":
             pages = showing.counted(source["problems"], "page")
             yield Finding(

@@ -66,18 +66,23 @@ def add(
 @app.command()
 def sync(
     id: Annotated[int, typer.Argument(min=1, help="Number of the source.", show_default=False)],
+    accept_removals: Annotated[
+        bool, typer.Option("--accept-removals", help="Forget what is not found, even where that is most of it.")
+    ] = False,
     json: AsJson = False,
     server: Server = DEFAULT_SERVER,
     api_key: ApiKey = "",
 ) -> None:
     """Index a source again.
 
-    What has not changed is not read.
+    What has not changed is not read. Where more than half of the documents are not found any more, and more than ten,
+    all are kept until you say --accept-removals.
     """
     with in_words():
         engine = Engine.of(server, api_key)
         advice = "`runllm docs list` shows those there are"
-        source = known(lambda: engine.post(f"sources/{id}/sync", {}), advice)
+        how = "?accept_removals=true" if accept_removals else ""
+        source = known(lambda: engine.post(f"sources/{id}/sync{how}", {}), advice)
         _followed(engine, source, source["location"], json)
 
 
@@ -130,6 +135,8 @@ def _followed(engine: Engine, source: dict[str, Any], what: str, json: bool) -> 
         f"Source {source['id']}: {showing.counted(documents, 'document')}, "
         f"{showing.counted(passages, 'passage')} from {what}"
     )
+    if source.get("needs_a_look"):
+        typer.echo(source["needs_a_look"])
     if source["error"]:
         typer.echo(f"{showing.one_line(source['error'], 500)}")
     if source["problems"]:
@@ -199,6 +206,8 @@ def _list(sources: list[dict[str, Any]]) -> None:
         state = source["state"]
         if state == "running":
             state = f"{source['done']} of {source['total'] or '?'}"
+        elif state == "done" and source.get("needs_a_look"):
+            state = "needs a look"
         every = source["every_seconds"]
         more = [source["base_url"], every and f"every {_duration(every)}", source["is_internal"] and "internal"]
         showing.row(
@@ -208,6 +217,8 @@ def _list(sources: list[dict[str, Any]]) -> None:
     out = showing.console()
     out.print(made)
     for source in sources:
+        if source.get("needs_a_look"):
+            out.print(f"{source['id']}: {source['needs_a_look']}", markup=False)
         if source["error"]:
             out.print(f"{source['id']}: {source['error']}", markup=False)
         if source["problems"]:

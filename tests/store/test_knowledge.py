@@ -79,6 +79,42 @@ async def test_documents_that_are_gone_are_forgotten(db: AsyncSession, source: K
     assert await knowledge.remove_orphans(db, source.id) == 0
 
 
+async def _held(db: AsyncSession, source: KnowledgeSource) -> tuple[int, bool]:
+    row = await knowledge.get_source(db, source.id)
+    assert row is not None
+    await db.refresh(row)
+    return row.kept_back, row.accepts_removals
+
+
+@pytest.mark.parametrize(("there", "left", "is_kept"), [(30, 14, True), (30, 15, False), (11, 0, True), (10, 0, False)])
+async def test_where_most_documents_are_gone_they_are_kept(
+    db: AsyncSession, source: KnowledgeSource, there: int, left: int, is_kept: bool
+) -> None:
+    paths = [f"{number}.md" for number in range(there)]
+    for path in paths:
+        await _put(db, source, path, path)
+    await knowledge.list_pages(db, source.id, dict.fromkeys(paths[:left], "1"), is_complete=True)
+    assert await knowledge.remove_vanished(db, source) == (0 if is_kept else there - left)
+    assert len(await knowledge.documents(db, source.id)) == (there if is_kept else left)
+    assert await _held(db, source) == (there - left if is_kept else 0, False)
+
+
+async def test_what_somebody_says_is_gone_is_forgotten_once(db: AsyncSession, source: KnowledgeSource) -> None:
+    paths = [f"{number}.md" for number in range(20)]
+    for path in paths:
+        await _put(db, source, path, path)
+    assert await knowledge.remove_vanished(db, source) == 0
+    await knowledge.accept_removals(db, source.id)
+    assert await knowledge.remove_vanished(db, source) == 20
+    assert await _held(db, source) == (0, False)
+    for path in paths:
+        await _put(db, source, path, path)
+    assert await knowledge.remove_vanished(db, source) == 0, "it was said of the sync before"
+    await knowledge.list_pages(db, source.id, dict.fromkeys(paths, "1"), is_complete=True)
+    assert await knowledge.remove_vanished(db, source) == 0
+    assert await _held(db, source) == (0, False), "they were found again"
+
+
 async def test_a_source_is_forgotten_with_all_that_came_from_it(db: AsyncSession, source: KnowledgeSource) -> None:
     other = await knowledge.add_source(db, source.agent_id, "folder", "/other")
     await _put(db, source, "a.md", "gone")

@@ -38,6 +38,9 @@ _SHOWN_EVERY = 1.0
 _SECONDS = 60.0
 """One activity reads for so long at most, or a slow site would show no progress."""
 
+_DECIDED_BY_PEOPLE = "facts"
+"""The kind of source whose documents somebody has taken back where they are gone: no brake keeps those."""
+
 _GIVES_UP_AFTER = 8
 """So many pages in a row that nobody answers for: then nobody answers for the others either."""
 
@@ -107,7 +110,8 @@ class IndexingActivities:
 
     @activity.defn(name=indexing.REMOVE)
     async def remove_vanished(self, source_id: int) -> int:
-        """Forgets documents that are no longer there, and pages of a site that nothing leads to any more."""
+        """Forgets documents that are no longer there, unless that is most of them, and pages of a site that nothing
+        leads to any more."""
         source = await self._source(source_id)
         async with self._store.read() as db:
             pages = await knowledge.links_of(db, source_id)
@@ -120,7 +124,9 @@ class IndexingActivities:
             if listing is not None and listing.is_sure:
                 reached = _reached(set(listing.pages), {path: links for path, (_, links) in pages.items()})
                 await knowledge.forget_pages(db, [number for path, (number, _) in pages.items() if path not in reached])
-            return await knowledge.remove_orphans(db, source_id)
+            if source.kind == _DECIDED_BY_PEOPLE:
+                return await knowledge.remove_orphans(db, source_id)
+            return await knowledge.remove_vanished(db, source)
 
     @activity.defn(name=indexing.CONCLUDE)
     async def conclude(self, conclusion: Conclusion) -> None:
@@ -130,6 +136,8 @@ class IndexingActivities:
         more = len(progress.notes) - len(told)
         notes = "; ".join([*told, f"and {more} more"] if more else told) or None
         async with self._store.begin() as db:
+            if conclusion.error:  # what somebody said of this sync is not said of the next one
+                await knowledge.accept_removals(db, conclusion.source_id, yes=False)
             await knowledge.set_progress(
                 db,
                 conclusion.source_id,

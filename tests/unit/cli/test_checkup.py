@@ -128,6 +128,15 @@ async def test_versions_that_failed_or_do_not_drain(terminal: Terminal, queues: 
     assert "has not drained: 2 sessions wait for a button: they stay." in said
 
 
+async def test_a_source_of_which_little_was_found(terminal: Terminal, queues: Queues) -> None:
+    await indexed(terminal)
+    async with terminal.gateway.store.begin() as db:
+        await knowledge.set_kept_back(db, 1, 40)
+    said = await sentences(terminal, 1)
+    assert "Source 1, /pages: 40 documents, more than half of them, were not found at the last sync." in said
+    assert "runllm docs sync 1 --accept-removals." in said
+
+
 async def test_a_source_that_failed_and_a_session_with_errors(terminal: Terminal, queues: Queues) -> None:
     await indexed(terminal, state="failed", error="The folder is gone.")
     number = await conversation(terminal.gateway)

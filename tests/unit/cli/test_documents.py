@@ -144,6 +144,29 @@ async def test_a_source_is_synced_again(terminal: Terminal, folder: Path) -> Non
     assert "There is no source 9" in await terminal.refused("docs", "sync", "9")
 
 
+async def test_most_documents_being_gone_needs_a_look_and_a_word(terminal: Terminal, folder: Path) -> None:
+    adding = asyncio.create_task(terminal.run("docs", "add", str(folder)))
+    await index(terminal.gateway)
+    await adding
+    async with terminal.gateway.store.begin() as db:
+        await knowledge.set_kept_back(db, 1, 40)
+    listed = await terminal.run("docs", "list")
+    assert fits(listed)
+    said = " ".join(listed.stdout.split())
+    assert "needs a look" in said
+    assert "40 documents, more than half of them, were not found at the last sync." in said
+    assert "runllm docs sync 1 --accept-removals" in said
+    for options in ([], ["--accept-removals"]):
+        syncing = asyncio.create_task(terminal.run("docs", "sync", "1", *options))
+        async with asyncio.timeout(20):
+            while (await terminal.gateway_sources())[0].state != "new":  # noqa: ASYNC110 - a process beside does it
+                await asyncio.sleep(0.01)
+        assert (await terminal.gateway_sources())[0].accepts_removals == bool(options)
+        await index(terminal.gateway)
+        assert "--accept-removals" in (await syncing).stdout
+    assert "There is no source 9" in await terminal.refused("docs", "sync", "9", "--accept-removals")
+
+
 async def test_indexing_that_nobody_does_is_given_up(
     terminal: Terminal, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

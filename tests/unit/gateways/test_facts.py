@@ -109,3 +109,32 @@ async def test_the_console_shows_sources_and_syncs(gateway: Gateway, browser: Br
     await browser.post(f"/agent/1/knowledge/{source.id}/sync", 303)
     assert gateway.temporal.started[-1][1] == f"index-{source.id}"
     await browser.post("/agent/1/knowledge/77/sync", 404)
+
+
+async def test_the_console_and_the_api_ask_before_most_documents_are_forgotten(
+    gateway: Gateway, browser: Browser
+) -> None:
+    async with gateway.store.begin() as db:
+        source = await knowledge.add_source(db, 1, "site", "https://docs.example.com/")
+        await knowledge.set_progress(db, source.id, state="done", done=50, total=50)
+    assert "Forget what is not found" not in await browser.get("/agent/1/knowledge")
+    async with gateway.store.begin() as db:
+        await knowledge.set_kept_back(db, source.id, 40)
+    shown = await browser.get("/agent/1/knowledge")
+    assert "40 documents, more than half of them, were not found at the last sync." in shown
+    assert "Forget what is not found" in shown
+
+    async def accepts() -> bool:
+        async with gateway.store.read() as db:
+            found = await knowledge.get_source(db, source.id)
+        assert found is not None
+        return found.accepts_removals
+
+    await browser.post(f"/agent/1/knowledge/{source.id}/sync", 303)
+    assert not await accepts()
+    await browser.post(f"/agent/1/knowledge/{source.id}/sync", 403, site="cross-site", data={"accept_removals": "true"})
+    assert not await accepts()
+    await browser.post(f"/agent/1/knowledge/{source.id}/sync", 303, data={"accept_removals": "true"})
+    assert await accepts()
+    async with gateway.store.read() as db:
+        assert [entry.action for entry in await audit.recent(db)][:2] == ["accept removals", "sync source"]

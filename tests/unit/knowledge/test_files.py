@@ -7,6 +7,8 @@ import pytest
 from aiohttp import web
 
 from runllm.errors import UsageError
+from store import facts, knowledge
+from store.knowledge import NewPassage
 from tests.fakes.paper import pdf
 from tests.fakes.website import Website
 from tests.unit.knowledge.conftest import Shelf, Writes
@@ -184,3 +186,13 @@ async def test_a_file_that_cannot_be_one_is_told(shelf: Shelf, tmp_path: Path, n
     (tmp_path / "code.py").write_text("print()")
     with pytest.raises(UsageError, match=said):
         await shelf.sync(await shelf.add("file", str(tmp_path / name)))
+
+
+async def test_facts_that_somebody_took_back_are_forgotten_however_many_they_are(shelf: Shelf) -> None:
+    source = await shelf.add("facts", facts.LOCATION)
+    async with shelf.store.begin() as db:
+        for number in range(20):
+            passages = [NewPassage(text=f"Fact {number}.")]
+            await knowledge.put_document(db, source, facts.path_of(number), None, "A fact", "x", passages)
+    assert (await shelf.sync(source)).removed == 20
+    assert await shelf.titles(source) == {}

@@ -6,7 +6,9 @@ import pytest
 from aiohttp import web
 
 from runllm.errors import RateLimited, UsageError
+from store import knowledge
 from store.engine import Store
+from store.models import KnowledgeSource
 from tests.fakes.website import Website, page, sitemap
 from tests.unit.knowledge.conftest import Shelf, Writes
 from worker.answering.ingest import IndexingActivities
@@ -353,3 +355,47 @@ async def test_a_site_uses_its_sitemap_too(shelf: Shelf, site: Website) -> None:
 
     site.answers["/pages.xml"] = down
     assert (await shelf.sync(source)).removed == 0, "a sitemap that cannot be read just now is no reason to forget"
+
+
+async def held(shelf: Shelf, source: KnowledgeSource) -> int:
+    async with shelf.store.read() as db:
+        found = await knowledge.get_source(db, source.id)
+    assert found is not None
+    return found.kept_back
+
+
+async def test_a_site_that_asks_everybody_to_sign_in_for_a_while_is_not_forgotten(shelf: Shelf, site: Website) -> None:
+    names = [f"/docs/{number}" for number in range(20)]
+    site.pages |= {name: page(name, f"Words of {name}.") for name in names}
+    site.pages["/docs/"] = page("Start", "Begin here.", *names)
+    source = await shelf.add("site", f"{site.url}/docs/")
+    await shelf.sync(source)
+    before = await shelf.titles(source)
+    assert len(before) == 21
+    site.pages["/docs/sign-in"] = page("Sign in", "Who are you?")
+    site.redirects |= dict.fromkeys([*names, "/docs/"], "/docs/sign-in")
+    for _ in range(2):
+        assert (await shelf.sync(source)).removed == 0
+        assert await shelf.titles(source) == before | {f"{site.url}/docs/sign-in": "Sign in"}
+        assert await held(shelf, source) == 21
+    site.redirects.clear()
+    del site.pages["/docs/sign-in"]
+    assert (await shelf.sync(source)).removed == 1
+    assert await shelf.titles(source) == before
+    assert await held(shelf, source) == 0
+
+
+async def test_pages_that_are_gone_for_good_are_forgotten_when_somebody_says_so(shelf: Shelf, site: Website) -> None:
+    names = [f"/docs/{number}" for number in range(20)]
+    site.pages |= {name: page(name, f"Words of {name}.") for name in names}
+    site.pages["/docs/"] = page("Start", "Begin here.", *names)
+    source = await shelf.add("site", f"{site.url}/docs/")
+    await shelf.sync(source)
+    for name in names:
+        del site.pages[name]
+    site.pages["/docs/"] = page("Start", "Begin here.")
+    assert (await shelf.sync(source)).removed == 0
+    async with shelf.store.begin() as db:
+        await knowledge.accept_removals(db, source.id)
+    assert (await shelf.sync(source)).removed == 20
+    assert await shelf.titles(source) == {f"{site.url}/docs/": "Start"}
