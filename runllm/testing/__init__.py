@@ -18,18 +18,23 @@ from runllm.testing.backstage import NotScripted, Sent, Ticket
 from runllm.testing.rehearsal import Rehearsal
 
 if TYPE_CHECKING:
-    from runllm.testing.discord import Discord, ThreadInDiscord
+    from runllm.testing.discord import Discord, MessageInDiscord, ThreadInDiscord
     from runllm.testing.engine import RunningEngine, replays
-    from runllm.testing.slack import Slack, ThreadInSlack
+    from runllm.testing.played import Said
+    from runllm.testing.slack import MessageInSlack, Slack, ThreadInSlack
     from runllm.testing.visitor import Visitor
-    from runllm.testing.zendesk import Comment, TicketInZendesk, Zendesk
+    from runllm.testing.zendesk import Comment, CommentInZendesk, TicketInZendesk, Zendesk
 
 __all__ = [
     "Comment",
+    "CommentInZendesk",
     "Discord",
+    "MessageInDiscord",
+    "MessageInSlack",
     "NotScripted",
     "Rehearsal",
     "RunningEngine",
+    "Said",
     "Sent",
     "Slack",
     "ThreadInDiscord",
@@ -43,8 +48,12 @@ __all__ = [
 
 _OF_THE_ENGINE = {
     "Comment": "zendesk",
+    "CommentInZendesk": "zendesk",
     "Discord": "discord",
+    "MessageInDiscord": "discord",
+    "MessageInSlack": "slack",
     "RunningEngine": "engine",
+    "Said": "played",
     "Slack": "slack",
     "ThreadInDiscord": "discord",
     "ThreadInSlack": "slack",

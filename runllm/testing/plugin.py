@@ -115,10 +115,10 @@ def _beside(config: pytest.Config, path: str) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """What earlier tests talked through is not shown below the failure of this one."""
+    """What earlier tests talked through is not shown below the failure of this one, and their outages are over."""
     item.stash[_BEGAN] = datetime.now(UTC)
     for engine in item.config.stash.get(_ENGINES, []):
-        engine.platforms.used.clear()
+        engine.platforms.begin_test()
 
 
 @pytest.hookimpl(wrapper=True)

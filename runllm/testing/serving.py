@@ -36,12 +36,34 @@ class Told(Protocol):
         ...
 
 
+class StandIn(Protocol):
+    """What plays a platform.
+
+    Attributes:
+        is_away: It answers 503 to everything.
+    """
+
+    is_away: bool
+
+    @property
+    def planned(self) -> int:
+        """How many calls it is still to do something wrong with."""
+        ...
+
+    def calm(self) -> None:
+        """From now on nothing goes wrong."""
+        ...
+
+
+S = TypeVar("S", bound=StandIn)
+
+
 class Serving:
     """The stand-ins of one engine.
 
     Attributes:
         signing_secret: Of the Slack app.
-        used: What the current test has talked through: for the plugin, which empties it before each test.
+        used: What the current test has talked through, for the plugin.
         check: Called while a test waits; it raises where waiting is in vain.
     """
 
@@ -50,7 +72,7 @@ class Serving:
         self.used: list[Told] = []
         self.check: Callable[[], None] = lambda: None
         self._sockets: dict[Platform, socket.socket] = {}
-        self._stand_ins: dict[Platform, object] = {}
+        self._stand_ins: dict[Platform, StandIn] = {}
         self._open = AsyncExitStack()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: threading.Thread | None = None
@@ -70,20 +92,22 @@ class Serving:
             "RUNLLM_DISCORD_GATEWAY_URL": f"ws://127.0.0.1:{discord}/gateway",
         }
 
-    def stand_in(self, platform: Platform, opened: Callable[[socket.socket], AbstractAsyncContextManager[T]]) -> T:
+    def begin_test(self) -> None:
+        """Ends what the test before has planned, and forgets what it talked through."""
+        self.used.clear()
+        for one in self._stand_ins.values():
+            self._finish(_done(one.calm))
+
+    def stand_in(self, platform: Platform, opened: Callable[[socket.socket], AbstractAsyncContextManager[S]]) -> S:
         """The stand-in of a platform, opened on first sight on the port that the engine was told of."""
         if platform not in self._stand_ins:
             self._port(platform)
             self._stand_ins[platform] = self._finish(self._open.enter_async_context(opened(self._sockets[platform])))
-        return cast("T", self._stand_ins[platform])
+        return cast("S", self._stand_ins[platform])
 
     def do(self, who: Told, work: Callable[[], T]) -> T:
         """Has `work` done where the stand-ins live, and returns what it returns."""
-
-        async def now() -> T:
-            return work()
-
-        return self.finish(who, now())
+        return self.finish(who, _done(work))
 
     def finish(self, who: Told, work: Coroutine[Any, Any, T]) -> T:
         """As `do`, for what takes its time."""
@@ -134,6 +158,7 @@ class Serving:
         for one in self._sockets.values():
             one.close()
         self._sockets.clear()
+        self._stand_ins.clear()
         self.used.clear()
 
     def _port(self, platform: Platform) -> int:
@@ -148,3 +173,7 @@ class Serving:
             self._worker = threading.Thread(target=self._loop.run_forever, name="platforms", daemon=True)
             self._worker.start()
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(2 * PATIENCE)
+
+
+async def _done(work: Callable[[], T]) -> T:
+    return work()

@@ -2,23 +2,31 @@
 
 import json
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from runllm.testing.platforms.slack import Channel, FakeSlack, Json
+from runllm.testing.played import Call, Files, Place, Played, Said, with_files
 from runllm.testing.serving import PATIENCE, Serving
-
-T = TypeVar("T")
 
 TEAM_ID = "T0123456789"
 """The workspace that tests talk in where they name none."""
 
+_CALLS: dict[Call, str] = {
+    "post": "chat.postMessage",
+    "open": "chat.postMessage",
+    "edit": "chat.update",
+    "delete": "chat.delete",
+    "upload": "files.completeUploadExternal",
+}
 
-class Slack:
+
+class Slack(Played):
     """A Slack workspace where the engine's app is installed, and the people there.
 
     `RunningEngine.slack` makes it. It shows what happens from then on: earlier tests' threads are not counted.
+    `Played` has the methods for what goes wrong there: `will_fail`, `will_refuse`, `will_lose_reply` and `away`.
 
     Args:
         serving: Where the platform is served.
@@ -44,9 +52,9 @@ class Slack:
     """
 
     def __init__(self, serving: Serving, team_id: str = TEAM_ID, deliver_to: str = "") -> None:
+        super().__init__(serving)
         self.team_id = team_id
-        self._serving = serving
-        self._platform = serving.stand_in("slack", self._opened)
+        self._platform: FakeSlack = serving.stand_in("slack", self._opened)
         self.mention = f"<@{self._platform.bot_user_id}>"
         self.token = self._do(lambda: self._platform.workspace(team_id))
         self._before = {one["ts"] for where in self._platform.channels.values() for one in where.messages}
@@ -93,13 +101,14 @@ class Slack:
         """
         return self._do(lambda: self._user(name, id))
 
-    def says(self, channel: str, text: str, *, by: str = "Ada") -> "ThreadInSlack":
+    def says(self, channel: str, text: str, *, by: str = "Ada", files: Files | None = None) -> "ThreadInSlack":
         """Somebody writes in a channel.
 
         Args:
             channel: Name or id of the channel.
             text: What they write; with `mention` in it, it calls the bot.
             by: Who writes.
+            files: What they attach: each file's name, and what is in it.
 
         Returns:
             The thread that answers to it will hang on.
@@ -107,18 +116,19 @@ class Slack:
         Example:
             ```python
             thread = slack.says("#support", "How do I export?", by="Ada")
+            thread = slack.says("#support", "What is this?", by="Ada", files={"log.txt": b"Error 17"})
             ```
         """
         where = self.channel(channel)
-        who = self._do(lambda: self._member(by, where))
-        return ThreadInSlack(self, where, self._finish(self._platform.say(where, who, text)))
+        return ThreadInSlack(self, where, self._say(where, by, text, files))
 
-    def writes(self, text: str, *, by: str = "Ada") -> "ThreadInSlack":
+    def writes(self, text: str, *, by: str = "Ada", files: Files | None = None) -> "ThreadInSlack":
         """Somebody writes a direct message to the bot, which calls it without a mention.
 
         Args:
             text: What they write.
             by: Who writes.
+            files: What they attach: each file's name, and what is in it.
 
         Returns:
             The thread that answers to it will hang on.
@@ -134,7 +144,7 @@ class Slack:
             id = f"D{self.team_id[1:]}{user[1:]}"
             return self._platform.channel(self.team_id, id, f"{by} and the bot", "im").id
 
-        return self.says(self._do(direct), text, by=by)
+        return self.says(self._do(direct), text, by=by, files=files)
 
     def thread(self, channel: str, number: int = 1, seconds: float = PATIENCE) -> "ThreadInSlack":
         """A thread that the engine began in a channel, like that of `agent.create_or_get_slack_thread`.
@@ -169,15 +179,16 @@ class Slack:
 
     # What threads use
 
-    def _do(self, work: Callable[[], T]) -> T:
-        return self._serving.do(self, work)
+    def _plan(self, call: Call, times: int, **how: Any) -> None:
+        self._platform.next(_CALLS[call], times, **how)
 
-    def _finish(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._serving.finish(self, work)
+    def _refusal(self) -> dict[str, Any]:
+        return {"error": "restricted_action"}
 
-    def _until(self, look: Callable[[], T | None], seconds: float, missing: str) -> T:
-        __tracebackhide__ = True
-        return self._serving.until(self, look, seconds, lambda: missing)
+    def _say(self, channel: str, by: str, text: str, files: Files | None, thread: str | None = None) -> str:
+        who = self._do(lambda: self._member(by, channel))
+        attached = list((files or {}).items())
+        return self._finish(self._platform.say(channel, who, text, thread, files=attached or None))
 
     def _opened(self, at: socket.socket) -> FakeSlack:
         fake = FakeSlack(at)
@@ -223,12 +234,18 @@ class Slack:
         failed = [status for _, status in self._platform.deliveries[self._delivered :] if not 200 <= status < 300]
         if failed:
             yield f"({len(failed)} times the engine did not take what it was told: {failed})"
+        yield from self._unmet()
 
     def _line(self, one: Json) -> str:
-        people = self._platform.users
-        author = one.get("username") or people.get(str(one.get("user")), "") or "somebody"
-        words = _text(self._platform, one).replace("\n", "\n    ")
-        return " ".join([f"{author}: {words}", *(f"[{label}]" for label in self._platform.buttons(one))])
+        said = self._said(one)
+        words = said.text.replace("\n", "\n    ")
+        line = " ".join([f"{said.author}: {words}", *(f"[{label}]" for label in self._platform.buttons(one))])
+        return with_files(line, list(said.files), is_edited=said.is_edited)
+
+    def _said(self, one: Json) -> Said:
+        author = one.get("username") or self._platform.users.get(str(one.get("user")), "") or "somebody"
+        files = {file["name"]: self._platform.contents[file["id"]] for file in one.get("files", ())}
+        return Said(author, _text(self._platform, one), "edited" in one, files)
 
     def _whispers(self, thread: str) -> Iterator[str]:
         for one in self._platform.ephemerals[self._whispered :]:
@@ -237,8 +254,8 @@ class Slack:
 
 
 @dataclass(frozen=True)
-class ThreadInSlack:
-    """A thread in a channel of Slack.
+class ThreadInSlack(Place[Said]):
+    """A thread in a channel of Slack. It has the methods of `Place`, too: `until_shown` and `until_gone`.
 
     Attributes:
         slack: The workspace.
@@ -263,35 +280,51 @@ class ThreadInSlack:
     channel: str
     ts: str
 
-    def says(self, text: str, *, by: str = "Ada") -> None:
+    @property
+    def first(self) -> "MessageInSlack":
+        """The message that the thread hangs on, to edit or delete it."""
+        return MessageInSlack(self, self.ts)
+
+    def says(self, text: str, *, by: str = "Ada", files: Files | None = None) -> "MessageInSlack":
         """Somebody replies in the thread.
 
         Args:
             text: What they write.
             by: Who writes.
+            files: What they attach: each file's name, and what is in it.
+
+        Returns:
+            The message, to edit or delete it.
 
         Example:
             ```python
             thread.says("With an invoice, please.", by="Ada")
+            thread.says("Like this one.", by="Ada", files={"invoice.pdf": b"%PDF-1.7"})
             ```
         """
-        who = self.slack._do(lambda: self.slack._member(by, self.channel))
-        self.slack._finish(self.slack._platform.say(self.channel, who, text, self.ts))
+        return MessageInSlack(self, self.slack._say(self.channel, by, text, files, self.ts))
 
-    def react(self, emoji: str, *, by: str = "Ada") -> None:
-        """Somebody puts an emoji on the first message.
+    def react(self, emoji: str, *, by: str = "Ada", to: str = "") -> None:
+        """Somebody puts an emoji on a message.
 
         Args:
             emoji: Its name, like `eyes`.
             by: Who does.
+            to: A part of what the message says, of the newest one that says it; the first message where it is empty.
+
+        Raises:
+            AssertionError: No message says that.
 
         Example:
             ```python
             thread.react("ticket", by="Grace")
+            thread.react("eyes", by="Grace", to="in Settings")
             ```
         """
-        who = self.slack._do(lambda: self.slack._member(by, self.channel))
-        self.slack._finish(self.slack._platform.react(self.channel, self.ts, who, emoji.strip(":")))
+        slack = self.slack
+        who = slack._do(lambda: slack._member(by, self.channel))
+        ts = slack._do(lambda: self._saying(to)) if to else self.ts
+        slack._finish(slack._platform.react(self.channel, ts, who, emoji.strip(":")))
 
     def read(self, count: int, seconds: float = PATIENCE) -> list[str]:
         """What the engine has posted in the thread, in order, once there are `count` messages.
@@ -301,7 +334,8 @@ class ThreadInSlack:
             seconds: How long to wait.
 
         Returns:
-            All that the engine posted there, as text without the buttons: more than `count` where there is more.
+            All that the engine posted there, as text without the buttons: more than `count` where there is more. Files
+            are messages of their own in Slack; they are in `messages`, and not counted here.
 
         Raises:
             AssertionError: There are fewer after so many seconds.
@@ -313,12 +347,20 @@ class ThreadInSlack:
         """
         __tracebackhide__ = True
         platform = self.slack._platform
-        return self.slack._serving.read(
-            self.slack,
-            lambda: [_text(platform, one) for one in platform.by_app(self.channel, self.ts)],
-            count,
-            seconds,
-        )
+
+        def texts() -> list[str]:
+            posted = platform.by_app(self.channel, self.ts)
+            return [_text(platform, one) for one in posted if one.get("text") or not one.get("files")]
+
+        return self.slack._serving.read(self.slack, texts, count, seconds)
+
+    @property
+    def messages(self) -> list[Said]:
+        """All messages of the thread as they are shown now, with their files, whoever wrote them.
+
+        A message that was deleted is not among them. Where it was the first one, and has replies, Slack says so there.
+        """
+        return self.slack._do(self._all)
 
     def buttons(self) -> list[str]:
         """What the buttons say that can be clicked in the thread now, those of the newest message last.
@@ -367,6 +409,20 @@ class ThreadInSlack:
 
         return slack._until(came, seconds, f"nothing came of the click on {button!r}")[0]
 
+    def _on(self) -> Slack:
+        return self.slack
+
+    def _all(self) -> list[Said]:
+        return [self.slack._said(one) for one in self.slack._platform.messages(self.channel, self.ts)]
+
+    def _saying(self, text: str) -> str:
+        """The newest message that says so, by its timestamp."""
+        platform = self.slack._platform
+        for one in reversed(platform.messages(self.channel, self.ts)):
+            if text in _text(platform, one):
+                return str(one["ts"])
+        raise AssertionError(f"no message says {text!r}; there is {self._texts()}")
+
     def _with(self, button: str) -> tuple[Json, str] | None:
         """The newest message of the thread with a button, and what the button says."""
         for message in reversed(self.slack._platform.by_app(self.channel, self.ts)):
@@ -376,6 +432,74 @@ class ThreadInSlack:
                     if one.get("type") == "button" and button in (id, one["text"]["text"]):
                         return message, one["text"]["text"]
         return None
+
+
+@dataclass(frozen=True)
+class MessageInSlack:
+    """A message that somebody wrote in Slack.
+
+    Attributes:
+        thread: Where it is.
+        ts: Its timestamp, which names it.
+
+    Example:
+        ```python
+        from runllm.testing import RunningEngine
+
+
+        def test_an_edit_reaches_the_ticket(runllm_engine: RunningEngine) -> None:
+            runllm_engine.publish("support.py")
+            slack, zendesk = runllm_engine.slack(), runllm_engine.zendesk()
+            thread = slack.says("#support", "My export stops.")
+            said = thread.says("My key is 12345", by="Ada")
+            said.edit("My key is in the vault")
+            zendesk.ticket(1).until_shown("in the vault")
+        ```
+    """
+
+    thread: ThreadInSlack
+    ts: str
+
+    def edit(self, text: str) -> None:
+        """Who wrote it changes what it says.
+
+        Args:
+            text: What it says from now on.
+
+        Raises:
+            AssertionError: It was deleted, or the engine wrote it.
+
+        Example:
+            ```python
+            thread.says("rdeo the test").edit("redo the test")
+            ```
+        """
+        slack = self.thread.slack
+        slack._do(self._check)
+        slack._finish(slack._platform.edit(self.thread.channel, self.ts, text))
+
+    def delete(self) -> None:
+        """Who wrote it deletes it.
+
+        Raises:
+            AssertionError: It was deleted, or the engine wrote it.
+
+        Example:
+            ```python
+            thread.says("Sorry, wrong thread").delete()
+            ```
+        """
+        slack = self.thread.slack
+        slack._do(self._check)
+        slack._finish(slack._platform.delete(self.thread.channel, self.ts))
+
+    def _check(self) -> None:
+        messages = self.thread.slack._platform.messages(self.thread.channel, self.thread.ts)
+        found = next((one for one in messages if one["ts"] == self.ts), None)
+        if found is None or found.get("subtype") == "tombstone":
+            raise AssertionError("the message was deleted before")
+        if found.get("bot_id"):
+            raise AssertionError("the engine wrote that message: people can neither edit nor delete it")
 
 
 def _text(platform: FakeSlack, message: Json) -> str:

@@ -6,9 +6,12 @@ Its line is unreliable: it asks until it is heard, with the same id, and reads u
 import json
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import httpx
+
+from runllm.testing.serving import PATIENCE
 
 
 class Visitor:
@@ -58,23 +61,67 @@ class Visitor:
         return self._until_heard("/widget/v1/clicks", {"wait_id": wait_id, "button_id": button_id})
 
     def answers(self) -> list[str]:
-        """What the assistant has said, in order."""
-        shown = sorted(self.shown.values(), key=lambda message: message["position"])
-        return [message["text"] for message in shown if message["author"] == "assistant"]
+        """What the assistant has said so far, in order, without what was deleted."""
+        return [message["text"] for message in self._now() if message["author"] == "assistant"]
 
-    def read(self, count: int, seconds: float = 30.0) -> list[str]:
-        """Reads the stream, reconnecting, until there are `count` answers or `seconds` have passed.
+    def read(self, count: int, seconds: float = PATIENCE) -> list[str]:
+        """Reads the stream, reconnecting, until there are `count` answers.
 
         Returns:
-            All answers, in order.
+            All answers, in order: more than `count` where there are more.
+
+        Raises:
+            AssertionError: There are fewer after so many seconds; the text has what the page shows.
+
+        Example:
+            ```python
+            assert "Settings" in visitor.read(1)[0]
+            ```
         """
-        deadline = time.monotonic() + seconds
-        while len(self.answers()) < count and time.monotonic() < deadline:
-            try:
-                self._read_once(count, deadline)
-            except httpx.HTTPError:
-                time.sleep(0.2)
+        __tracebackhide__ = True
+        missing = f"answers and not {count} came"
+        self._until(lambda: len(self.answers()) >= count, seconds, lambda: f"{len(self.answers())} {missing}")
         return self.answers()
+
+    def until_shown(self, text: str, seconds: float = PATIENCE) -> str:
+        """Waits until a message on the page says a text, whoever wrote it: for what a person of the team answers.
+
+        Args:
+            text: A part of what it says.
+            seconds: How long to wait.
+
+        Returns:
+            All that the newest such message says.
+
+        Raises:
+            AssertionError: None does after so many seconds; the text has what the page shows.
+
+        Example:
+            ```python
+            visitor.until_shown("It ships in May.")
+            ```
+        """
+        __tracebackhide__ = True
+        self._until(lambda: bool(self._saying(text)), seconds, lambda: f"nothing said {text!r}")
+        return self._saying(text)[-1]
+
+    def until_gone(self, text: str, seconds: float = PATIENCE) -> None:
+        """Waits until no message on the page says a text any more: it was deleted, or says something else now.
+
+        Args:
+            text: A part of what it said.
+            seconds: How long to wait.
+
+        Raises:
+            AssertionError: Some message still says it after so many seconds; the text has what the page shows.
+
+        Example:
+            ```python
+            visitor.until_gone("It ships in April.")
+            ```
+        """
+        __tracebackhide__ = True
+        self._until(lambda: not self._saying(text), seconds, lambda: f"{text!r} was not gone")
 
     def wait_id(self) -> int:
         """The number of the newest buttons, for `click`."""
@@ -88,14 +135,34 @@ class Visitor:
 
     def transcript(self) -> str:
         """What the page shows, a message after the other."""
-        shown = sorted(self.shown.values(), key=lambda message: message["position"])
-        return "\n".join(f"{message['author']}: {message['text']}" for message in shown)
+        return "\n".join(f"{message['author_name'] or message['author']}: {message['text']}" for message in self._now())
 
     def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         """Posts once, and returns whatever comes back."""
         return httpx.post(self._url + path, json=body, headers=self._headers, timeout=10)
 
-    def _read_once(self, count: int, deadline: float) -> None:
+    def _now(self) -> list[dict[str, Any]]:
+        """What the page shows, in order."""
+        shown = sorted(self.shown.values(), key=lambda message: message["position"])
+        return [message for message in shown if not message["deleted"]]
+
+    def _saying(self, text: str) -> list[str]:
+        return [message["text"] for message in self._now() if text in message["text"]]
+
+    def _until(self, holds: Callable[[], bool], seconds: float, missing: Callable[[], str]) -> None:
+        __tracebackhide__ = True  # pytest shows the line of the test that waits
+        deadline = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() >= deadline:
+                raise AssertionError(
+                    f"{missing()} in {seconds:g} s. The page shows:\n{self.transcript() or '(nothing)'}"
+                )
+            try:
+                self._read_once(holds, deadline)
+            except httpx.HTTPError:
+                time.sleep(0.2)
+
+    def _read_once(self, holds: Callable[[], bool], deadline: float) -> None:
         # From the beginning each time: what is shown twice has the same id, what is doubled has another.
         timeout = httpx.Timeout(5.0, read=max(0.5, min(16.0, deadline - time.monotonic())))
         with httpx.stream("GET", f"{self._url}/widget/v1/stream", headers=self._headers, timeout=timeout) as reply:
@@ -107,7 +174,7 @@ class Visitor:
                 elif line.startswith("data:") and kind in ("message", ""):
                     message = json.loads(line.removeprefix("data:"))
                     self.shown[message["id"]] = message
-                if len(self.answers()) >= count or time.monotonic() > deadline:
+                if holds() or time.monotonic() > deadline:
                     return
 
     def _until_heard(self, path: str, body: dict[str, Any]) -> dict[str, Any]:

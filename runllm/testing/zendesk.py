@@ -1,26 +1,35 @@
 """Zendesk in tests with the real engine: customers write in, agents comment and solve, and tickets are read as text."""
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
 from runllm.testing.platforms.zendesk import ZendeskStandIn
+from runllm.testing.played import Call, Files, Place, Played
 from runllm.testing.serving import PATIENCE, Serving
-
-T = TypeVar("T")
 
 SUBDOMAIN = "acme"
 """The account that tests talk in where they name none."""
 
 AGENT, REQUESTER = "agent", "requester"
 
+_CALLS: dict[Call, tuple[str, str]] = {
+    "post": ("PUT", "/tickets/"),
+    "open": ("POST", "/tickets.json"),
+    "edit": ("PUT", "/tickets/"),
+    "delete": ("PUT", "/comment_redactions/"),
+    "upload": ("POST", "/uploads.json"),
+}
+_INVALID = {"error": "RecordInvalid", "description": "Record validation errors"}
 
-class Zendesk:
+
+class Zendesk(Played):
     """A Zendesk account that the engine is connected to, with its customers and agents.
 
     `RunningEngine.zendesk` makes it. It shows what happens from then on: earlier tests' tickets are not counted.
+    `Played` has the methods for what goes wrong there: `will_fail`, `will_refuse`, `will_lose_reply` and `away`.
 
     Args:
         serving: Where the platform is served.
@@ -44,9 +53,10 @@ class Zendesk:
     """
 
     def __init__(self, serving: Serving, subdomain: str = SUBDOMAIN) -> None:
+        super().__init__(serving)
         self.subdomain = subdomain
-        self._serving = serving
-        self._account = serving.stand_in("zendesk", _opened).account(subdomain)
+        self._platform: ZendeskStandIn = serving.stand_in("zendesk", _opened)
+        self._account = self._platform.account(subdomain)
         self.email, self.api_token = self._account.email, self._account.api_token
         self._before = set(self._account.tickets)
 
@@ -55,7 +65,15 @@ class Zendesk:
         """What it is called below a failure."""
         return f"Zendesk, account {self.subdomain}"
 
-    def opens(self, subject: str, text: str = "", *, by: str = "Ada", tags: tuple[str, ...] = ()) -> "TicketInZendesk":
+    def opens(
+        self,
+        subject: str,
+        text: str = "",
+        *,
+        by: str = "Ada",
+        tags: tuple[str, ...] = (),
+        files: Files | None = None,
+    ) -> "TicketInZendesk":
         """A customer writes in.
 
         Args:
@@ -63,6 +81,7 @@ class Zendesk:
             text: The first comment; the subject again where it is empty.
             by: The customer.
             tags: What the ticket is tagged with.
+            files: What they attach: each file's name, and what is in it.
 
         Returns:
             The new ticket.
@@ -70,13 +89,14 @@ class Zendesk:
         Example:
             ```python
             ticket = zendesk.opens("Printer", "It smokes.", by="Ada", tags=("ask-bot",))
+            ticket = zendesk.opens("Printer", "It smokes.", files={"smoke.png": b"..."})
             ```
         """
 
         def opened() -> int:
             email = _address(by, "customer.example")
             self._account.user(email, name=by)
-            return self._account.open(email, subject, text or subject, tags=list(tags))
+            return self._account.open(email, subject, text or subject, tags=list(tags), files=files)
 
         return TicketInZendesk(self, self._do(opened))
 
@@ -109,18 +129,18 @@ class Zendesk:
 
         def lines() -> list[str]:
             new = [id for id in self._account.tickets if id not in self._before]
-            return [f"Ticket {id}: {self._account.transcript(id)}\n" for id in new]
+            return [*(f"Ticket {id}: {self._account.transcript(id)}\n" for id in new), *self._unmet()]
 
         return "\n".join(self._do(lines)).rstrip()
 
     # What tickets use
 
-    def _do(self, work: Callable[[], T]) -> T:
-        return self._serving.do(self, work)
+    def _plan(self, call: Call, times: int, **how: Any) -> None:
+        method, path = _CALLS[call]
+        self._platform.next(method, path, times=times, **how)
 
-    def _until(self, look: Callable[[], T | None], seconds: float, missing: str) -> T:
-        __tracebackhide__ = True
-        return self._serving.until(self, look, seconds, lambda: missing)
+    def _refusal(self) -> dict[str, Any]:
+        return {"status": 422, "body": _INVALID}
 
     def _is_engines(self, ticket: int) -> bool:
         return bool(self._account.audits[ticket][0]["via"]["channel"] == "api")
@@ -149,16 +169,18 @@ class Comment:
         author: Who wrote it.
         text: What it says, without mark-up.
         is_public: Whether the customer sees it.
+        files: Its files, by name.
     """
 
     author: str
     text: str
     is_public: bool
+    files: Files = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
-class TicketInZendesk:
-    """A ticket in Zendesk.
+class TicketInZendesk(Place[Comment]):
+    """A ticket in Zendesk. It has the methods of `Place`, too: `until_shown` and `until_gone`.
 
     Attributes:
         zendesk: The account.
@@ -182,7 +204,20 @@ class TicketInZendesk:
     zendesk: Zendesk
     id: int
 
-    def comment(self, text: str, *, by: str = AGENT, public: bool = True, status: str | None = None) -> None:
+    @property
+    def first(self) -> "CommentInZendesk":
+        """The comment that the ticket was opened with, to redact it or make it internal."""
+        return CommentInZendesk(self, self.zendesk._do(lambda: int(self.zendesk._account.comments(self.id)[0]["id"])))
+
+    def comment(
+        self,
+        text: str,
+        *,
+        by: str = AGENT,
+        public: bool = True,
+        status: str | None = None,
+        files: Files | None = None,
+    ) -> "CommentInZendesk":
         """Somebody comments on the ticket.
 
         Args:
@@ -190,16 +225,24 @@ class TicketInZendesk:
             by: Who: `agent`, `requester`, or the name of somebody; who is not known yet is an agent.
             public: The customer sees it; else it is an internal note.
             status: The status that they set with it, like `pending`.
+            files: What they attach: each file's name, and what is in it.
+
+        Returns:
+            The comment, to redact it or make it internal.
 
         Example:
             ```python
             ticket.comment("He is a good customer.", by="Grace", public=False)
+            ticket.comment("Here is how.", by="Grace", files={"how-to.pdf": b"%PDF-1.7"})
             ```
         """
         account = self.zendesk._account
-        self.zendesk._do(
-            lambda: account.say(self.id, self.zendesk._email(by, self.id), text, public=public, status=status)
-        )
+
+        def said() -> int:
+            email = self.zendesk._email(by, self.id)
+            return account.say(self.id, email, text, public=public, status=status, files=files)
+
+        return CommentInZendesk(self, self.zendesk._do(said))
 
     def set_status(self, status: str, *, by: str = AGENT) -> None:
         """Somebody sets the status.
@@ -252,16 +295,8 @@ class TicketInZendesk:
 
     @property
     def comments(self) -> list[Comment]:
-        """All comments, whoever wrote them."""
-        account = self.zendesk._account
-
-        def found() -> list[Comment]:
-            return [
-                Comment(account.users[one["author_id"]]["name"], one["plain_body"], one["public"])
-                for one in account.comments(self.id)
-            ]
-
-        return self.zendesk._do(found)
+        """All comments as they are shown now, with their files, whoever wrote them."""
+        return self.zendesk._do(self._all)
 
     @property
     def status(self) -> str:
@@ -281,6 +316,21 @@ class TicketInZendesk:
     def _field(self, name: str) -> Any:
         return self.zendesk._do(lambda: self.zendesk._account.tickets[self.id][name])
 
+    def _on(self) -> Zendesk:
+        return self.zendesk
+
+    def _all(self) -> list[Comment]:
+        account = self.zendesk._account
+        return [
+            Comment(
+                account.users[one["author_id"]]["name"],
+                one["plain_body"],
+                one["public"],
+                {file["file_name"]: account.files[file["id"]][1] for file in one["attachments"]},
+            )
+            for one in account.comments(self.id)
+        ]
+
     def _by_engine(self) -> list[str]:
         return [
             str(event["plain_body"])
@@ -288,6 +338,76 @@ class TicketInZendesk:
             for event in audit["events"]
             if event["type"] == "Comment" and audit["via"]["channel"] == "api"
         ]
+
+
+@dataclass(frozen=True)
+class CommentInZendesk:
+    """A comment that somebody wrote on a ticket. Zendesk lets nobody edit it.
+
+    The engine hears of a change with the next comment on the ticket, or when it looks through all tickets by itself.
+
+    Attributes:
+        ticket: Where it is.
+        id: The comment's number.
+
+    Example:
+        ```python
+        from runllm.testing import RunningEngine
+
+
+        def test_what_was_blackened_is_blackened_elsewhere(runllm_engine: RunningEngine) -> None:
+            runllm_engine.publish("support.py")
+            slack, zendesk = runllm_engine.slack(), runllm_engine.zendesk()
+            thread = slack.says("#support", "It is broken.", by="Ada")
+            comment = zendesk.ticket(1).comment("Her number is 555-0100", by="Grace")
+            thread.until_shown("555-0100")
+            comment.redact("555-0100", by="Grace")
+            zendesk.ticket(1).comment("Sorry for that.", by="Grace")
+            thread.until_gone("555-0100")
+        ```
+    """
+
+    ticket: TicketInZendesk
+    id: int
+
+    def redact(self, text: str, *, by: str = AGENT) -> None:
+        """Somebody blackens a text in it for good.
+
+        Args:
+            text: What nobody is to read any more, on one line.
+            by: Who, as for `TicketInZendesk.comment`.
+
+        Raises:
+            AssertionError: The comment does not say that.
+
+        Example:
+            ```python
+            ticket.comment("The password is sesame").redact("sesame", by="Grace")
+            ```
+        """
+        zendesk, ticket = self.ticket.zendesk, self.ticket.id
+
+        def blackened() -> None:
+            said = next(one["plain_body"] for one in zendesk._account.comments(ticket) if one["id"] == self.id)
+            if text not in said:
+                raise AssertionError(f"the comment does not say {text!r}, but {said!r}")
+            zendesk._account.redact(ticket, self.id, zendesk._email(by, ticket), text)
+
+        zendesk._do(blackened)
+
+    def make_internal(self, *, by: str = AGENT) -> None:
+        """Somebody makes it an internal note: the customer does not see it any more.
+
+        Args:
+            by: Who, as for `TicketInZendesk.comment`.
+
+        Example:
+            ```python
+            ticket.comment("He is difficult").make_internal(by="Grace")
+            ```
+        """
+        zendesk, ticket = self.ticket.zendesk, self.ticket.id
+        zendesk._do(lambda: zendesk._account.make_private(ticket, self.id, zendesk._email(by, ticket)))
 
 
 @asynccontextmanager

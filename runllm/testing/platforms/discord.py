@@ -31,6 +31,7 @@ from aiohttp import BodyPartReader, web
 from runllm.testing.platforms import discord_shapes as shapes
 from runllm.testing.platforms.discord_gateway import Gateway
 from runllm.testing.platforms.discord_shapes import Json, snowflake
+from runllm.testing.platforms.file_kinds import kind_of
 
 HAS_CONTENT = 1 << 18
 TEXT, NEWS, FORUM = 0, 5, 15
@@ -99,6 +100,8 @@ class FakeDiscord:
         """Every call, as method and path."""
         self.pinged: list[str] = []
         """Whom messages of the bot have rung."""
+        self.is_away = False
+        """Every call is answered 503; the gateway stays as it is."""
         self._faults: list[Fault] = []
         self._users: dict[str, Json] = {self.bot["id"]: self.bot}
         self._guilds: dict[str, Json] = {}
@@ -211,7 +214,7 @@ class FakeDiscord:
         if webhook:
             message["webhook_id"] = snowflake()
         for name, content in files:
-            self._attach(message, name, content, "application/octet-stream")
+            self._attach(message, name, content, kind_of(name))
         await self._tell_message("MESSAGE_CREATE", message)
         return str(message["id"])
 
@@ -220,10 +223,14 @@ class FakeDiscord:
         thread = await self._start_thread(channel_id, message_id, name, user_id, 1440)
         return str(thread["id"])
 
-    async def start_post(self, forum_id: str, user_id: str, title: str, text: str) -> str:
+    async def start_post(
+        self, forum_id: str, user_id: str, title: str, text: str, files: Sequence[tuple[str, bytes]] = ()
+    ) -> str:
         """A person begins a post in a forum."""
         thread = await self._new_thread(snowflake(), self._channels[forum_id], title, user_id, 1440)
         message = self._put(thread["id"], self._users[user_id], text, id=thread["id"])
+        for name, content in files:
+            self._attach(message, name, content, kind_of(name))
         await self._tell_message("MESSAGE_CREATE", message)
         return str(thread["id"])
 
@@ -348,11 +355,10 @@ class FakeDiscord:
             found += [(*where, text) for text in one.follow_ups]
         return found
 
-    def place_of(self, message_id: str) -> str:
-        """The channel or thread that a message is in; of the first one of a thread, where it was written."""
-        return next(
-            where for where, said in self._messages.items() if message_id in said and said[message_id]["type"] == 0
-        )
+    def message(self, message_id: str) -> Json | None:
+        """A message; that of a thread's number is the one that the thread was made from. None where it was deleted."""
+        every = (said[message_id] for said in self._messages.values() if message_id in said)
+        return next((one for one in every if one["type"] == 0), None)
 
     def people(self) -> dict[str, str]:
         """What everybody is called, by their number."""
@@ -390,6 +396,16 @@ class FakeDiscord:
         where its reply is lost, or it takes its time.
         """
         self._faults += [Fault(method, path, status, retry_after, lose_reply, seconds) for _ in range(times)]
+
+    @property
+    def planned(self) -> int:
+        """How many calls are still to fail."""
+        return len(self._faults)
+
+    def calm(self) -> None:
+        """From now on no call fails."""
+        self._faults.clear()
+        self.is_away = False
 
     def hold(self, method: str, path: str) -> asyncio.Event:
         """The next such call is done and never answered, for callers that are killed; the event says when."""
@@ -433,6 +449,8 @@ class FakeDiscord:
 
     @web.middleware
     async def _answer(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if self.is_away and request.path.startswith(("/api/", "/cdn/")):
+            return web.Response(status=503, text="upstream connect error")
         if not request.path.startswith("/api/"):
             response: web.StreamResponse = await handler(request)
             return response
@@ -886,6 +904,8 @@ class FakeDiscord:
 
 
 def _failure(fault: Fault) -> web.Response:
+    if fault.status == 403:
+        return web.json_response(shapes.error(50013, "Missing Permissions"), status=403)
     if fault.status != 429:
         return web.Response(status=fault.status, text="upstream connect error")
     body = {"message": "You are being rate limited.", "retry_after": fault.retry_after, "global": False, "code": 0}

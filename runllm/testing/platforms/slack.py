@@ -30,6 +30,7 @@ from urllib.parse import urlencode
 import aiohttp
 from aiohttp import web
 
+from runllm.testing.platforms.file_kinds import kind_of
 from runllm.testing.platforms.slack_blocks import problems, too_long
 
 Json = dict[str, Any]
@@ -175,6 +176,8 @@ class FakeSlack:
         """How often each event is delivered, each time with another event id."""
         self.tells_app = True
         """Whether the app is told of what happens at all."""
+        self.is_away = False
+        """Every call is answered 503."""
         self._troubles: dict[str, deque[Trouble]] = defaultdict(deque)
         self._numbers = itertools.count(1)
         self._codes: dict[str, tuple[str, bool]] = {}
@@ -187,7 +190,7 @@ class FakeSlack:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "FakeSlack":
-        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app = web.Application(client_max_size=64 * 1024 * 1024, middlewares=[self._unless_away])
         app.add_routes(
             [
                 web.route("*", "/api/{method}", self._call),
@@ -229,6 +232,16 @@ class FakeSlack:
     def next(self, method: str, times: int = 1, **trouble: Any) -> None:
         """Has the next `times` calls of a method fail, as a `Trouble` says."""
         self._troubles[method].extend(Trouble(**trouble) for _ in range(times))
+
+    @property
+    def planned(self) -> int:
+        """How many calls are still to fail."""
+        return sum(len(troubles) for troubles in self._troubles.values())
+
+    def calm(self) -> None:
+        """From now on no call fails."""
+        self._troubles.clear()
+        self.is_away = False
 
     def workspace(self, team_id: str, name: str = "Acme") -> str:
         """A further workspace where the app is installed; returns its token."""
@@ -517,6 +530,13 @@ class FakeSlack:
         return socket
 
     # The Web API
+
+    @web.middleware
+    async def _unless_away(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        if self.is_away and request.path != "/socket":
+            return web.Response(status=503, text="upstream connect error")
+        answer: web.StreamResponse = await handler(request)
+        return answer
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
@@ -816,7 +836,7 @@ class FakeSlack:
             "id": number,
             "name": name,
             "title": name,
-            "mimetype": "text/plain",
+            "mimetype": kind_of(name, "text/plain"),
             "size": len(data),
             "url_private": address,
             "url_private_download": address,

@@ -20,7 +20,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
@@ -28,6 +28,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import aiohttp
 from aiohttp import web
+
+from runllm.testing.platforms.file_kinds import kind_of
 
 LONGEST_COMMENT = 65_535
 MOST_COMMENTS = 5_000
@@ -172,11 +174,14 @@ class ZendeskAccount:
         """The id of a member of the support team."""
         return self.user(email, name=name, role="agent")
 
-    def open(self, email: str, subject: str, text: str, **fields: Any) -> int:
+    def open(
+        self, email: str, subject: str, text: str, *, files: Mapping[str, bytes] | None = None, **fields: Any
+    ) -> int:
         """A customer opens a ticket. Returns its number."""
         author = self.user(email)
         ticket = self._new_ticket(author, author, subject, fields)
-        self._change(ticket, author, {"comment": {"body": text, "public": True}}, via="web", is_new=True)
+        comment = {"body": text, "public": True, "uploads": self._keep_files(files)}
+        self._change(ticket, author, {"comment": comment}, via="web", is_new=True)
         return int(ticket["id"])
 
     def say(
@@ -187,12 +192,12 @@ class ZendeskAccount:
         *,
         public: bool = True,
         status: str | None = None,
-        files: dict[str, bytes] | None = None,
+        files: Mapping[str, bytes] | None = None,
         via: str = "web",
     ) -> int:
         """Somebody comments. Returns the number of the comment."""
         author = self.user(email)
-        uploads = [self._keep_file(name, "application/octet-stream", data) for name, data in (files or {}).items()]
+        uploads = self._keep_files(files)
         comment: dict[str, Any] = {"body": text, "public": public, "author_id": author, "uploads": uploads}
         fields: dict[str, Any] = {"comment": comment}
         before = self.tickets[ticket]["status"]
@@ -453,6 +458,9 @@ class ZendeskAccount:
             "ticket.external_id": ticket.get("external_id", ""),
         }
 
+    def _keep_files(self, files: Mapping[str, bytes] | None) -> list[str]:
+        return [self._keep_file(name, kind_of(name), data) for name, data in (files or {}).items()]
+
     def _keep_file(self, name: str, mimetype: str, data: bytes) -> str:
         id = self.fake.number()
         attachment = {
@@ -513,6 +521,7 @@ class ZendeskStandIn:
         self.deliveries: list[Delivery] = []
         self.held: list[tuple[ZendeskAccount, dict[str, Any], bytes]] = []
         self.webhooks: Webhooks = "deliver"
+        self.is_away = False
         self.port = 0
         self._numbers = 100
         self._planned: list[Misbehaviour] = []
@@ -587,6 +596,16 @@ class ZendeskStandIn:
         plan = Misbehaviour(method, path, status, retry_after, lose_reply, slow, times, body, meanwhile, afterwards)
         self._planned.append(plan)
 
+    @property
+    def planned(self) -> int:
+        """How many calls are still to misbehave."""
+        return sum(plan.times for plan in self._planned)
+
+    def calm(self) -> None:
+        """From now on no call misbehaves."""
+        self._planned.clear()
+        self.is_away = False
+
     def number(self) -> int:
         """A number that nothing else has."""
         self._numbers += 1
@@ -660,6 +679,8 @@ class ZendeskStandIn:
                 {"error": "Unprocessable Entity", "message": "Server could not parse JSON"}, status=422
             )
         self.calls.append(Call(request.method, request.path, dict(request.headers), body))
+        if self.is_away:
+            return web.json_response({"error": "ServiceUnavailable"}, status=503)
         plan = self._plan(request)
         if plan is not None and plan.slow:
             await asyncio.sleep(plan.slow)
