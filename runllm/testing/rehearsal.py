@@ -1,6 +1,6 @@
 """The rehearsal of a conversation: what a test says, what the model will say, and what came of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -31,7 +31,7 @@ from runllm.bridge.triggers import Happening, default_trigger, first_that_fires
 from runllm.decorators import EntrypointWrapper, TaskWrapper
 from runllm.errors import HandlerLeft, UsageError
 from runllm.parameters import bind
-from runllm.testing.backstage import Backstage, Sent, Ticket
+from runllm.testing.backstage import PLATFORMS, Backstage, Failure, Sent, Ticket, attachments, operation_of
 from runllm.testing.runtime import Click, Meanwhile, RehearsalRuntime, Stage, finish
 from runllm.tools import ToolWrapper
 
@@ -73,6 +73,8 @@ class Rehearsal:
         listened = [(each, default_trigger(each)) for each in on or [self.surface]]
         self._stage = Stage(handlers=handlers, handler=handler.name, on=listened)
         self._behind = Backstage()
+        for surface in [self.surface, *on]:
+            self._behind.meet(surface)
 
     # The script
 
@@ -117,9 +119,23 @@ class Rehearsal:
         """Scripts which options the next `tag` finds fitting."""
         self._behind.script[ops.Tag].append(list(tags))
 
-    def will_fail(self, operation: type[ops.Operation[Any]], error: Exception) -> None:
-        """Scripts that the next operation of that kind raises, like `will_fail(PostMessage, Unavailable("..."))`."""
-        self._behind.script[operation].append(error)
+    def will_fail(self, what: type[ops.Operation[Any]] | Callable[..., Any], error: Exception) -> None:
+        """Scripts that the agent's next call of a method raises, as where a platform refuses it.
+
+        Args:
+            what: A method of `Agent`, like `Agent.send_to_slack_thread`; or a class of `runllm.operations`.
+            error: What it raises: `Rejected`, `Unavailable`, `NotConnected`, `RateLimited` or `ModelError`.
+
+        Raises:
+            UsageError: It is no method of an agent that could fail.
+
+        Example:
+            ```python
+            talk.will_fail(Agent.send_to_slack_thread, Rejected("the channel is archived"))
+            ```
+        """
+        operation, name, matches = operation_of(what)
+        self._behind.script[operation].append(Failure(f"{name} fails", error, matches))
 
     def will_click(self, button_id: str, *, user: str | None = None, after: timedelta = timedelta(minutes=1)) -> None:
         """Scripts a click for the next handler that waits for a button, that long after the wait began."""
@@ -144,6 +160,10 @@ class Rehearsal:
         user: str = "user",
         name: str | None = None,
         mentions: bool = False,
+        files: Mapping[str, bytes] | None = None,
+        staff: bool = False,
+        internal: bool = False,
+        bot: bool = False,
     ) -> list[Sent]:
         """Somebody writes a message.
 
@@ -153,12 +173,18 @@ class Rehearsal:
             user: Who writes it, in the platform's terms.
             name: The name that the platform shows for them.
             mentions: The message mentions the bot.
+            files: What comes with it, on Slack, Discord or a ticket: each file's name, and what is in it. The handler
+                finds them in the message's `attachments`.
+            staff: A member of the support team writes it, on a ticket.
+            internal: It is an internal comment on a ticket, which customers do not see.
+            bot: A program writes it: only triggers that say `from_bots=True` fire.
 
         Returns:
             All that was sent because of it.
 
         Raises:
             NotScripted: The handler asked for something that the script does not have.
+            UsageError: The platform has no such thing, like files in the chat widget.
             Exception: Whatever the handler raises.
 
         Example:
@@ -168,10 +194,65 @@ class Rehearsal:
             ```
         """
         place = on or self.surface
-        message = self._behind.said(text, user, name)
-        self._behind.add(name or user, message, place)
-        happening = Happening(surface=SurfaceType(place.type), is_mention=mentions)
+        self._behind.meet(place)
+        if (staff or internal) and place.type is not SurfaceType.ZENDESK_TICKET:
+            raise UsageError(
+                f"Only Zendesk tells support staff and internal comments apart, and this is a {place.type}"
+            )
+        facts = {"is_internal": internal, "is_from_staff": staff or internal}
+        attached = attachments(files, place) if files else None
+        message = self._behind.said(place, text, user, name, attachments=attached, **facts)
+        happening = Happening(surface=SurfaceType(place.type), is_mention=mentions, is_from_bot=bot)
         return self._take_in(place, happening, message)
+
+    def edit(self, old: str, new: str, *, on: ChatSurface | None = None) -> list[Sent]:
+        """Somebody changes what they wrote on Slack or Discord, or blackens words of a comment on a ticket.
+
+        No handler runs for it. The record is changed, and with it what is summarized and copied from then on. So are
+        the copies on surfaces that are kept in sync, or that got the conversation from `Agent.sync_conversation`.
+
+        Args:
+            old: All that the message says: the newest one of a person that says it there.
+            new: What it says from now on.
+            on: Where; on the conversation's own surface where it is None.
+
+        Returns:
+            The copies that changed. A comment on a ticket stays as it is, and is followed by another one.
+
+        Raises:
+            AssertionError: Nobody wrote that there.
+            UsageError: People cannot change what they wrote there.
+
+        Example:
+            ```python
+            talk.say("It is on page 12.", on=thread)
+            talk.edit("It is on page 12.", "It is on page 13.", on=thread)
+            ```
+        """
+        place, number = self._written(old, on)
+        return self._behind.edit(number, new, self._copies_of(place))
+
+    def delete(self, text: str, *, on: ChatSurface | None = None) -> None:
+        """Somebody deletes what they wrote on Slack or Discord, or blackens all of a comment on a ticket.
+
+        No handler runs for it. Nothing takes it into account from then on, and its copies are deleted, as for `edit`.
+
+        Args:
+            text: All that the message says: the newest one of a person that says it there.
+            on: Where; on the conversation's own surface where it is None.
+
+        Raises:
+            AssertionError: Nobody wrote that there.
+            UsageError: People cannot delete what they wrote there.
+
+        Example:
+            ```python
+            talk.say("Sorry, wrong thread", on=thread)
+            talk.delete("Sorry, wrong thread", on=thread)
+            ```
+        """
+        place, number = self._written(text, on)
+        self._behind.delete(number, self._copies_of(place))
 
     def react(self, emoji: str, *, on: ChatSurface | None = None) -> list[Sent]:
         """Somebody reacts to the last message. Takes and returns what `say` does."""
@@ -197,6 +278,7 @@ class Rehearsal:
             ```
         """
         place = on or self.surface
+        self._behind.meet(place)
         self._behind.set_status(place, status)
         happening = Happening(surface=SurfaceType(place.type), is_message=False, status=status)
         return self._take_in(place, happening, None)
@@ -269,7 +351,7 @@ class Rehearsal:
 
     @property
     def tickets(self) -> dict[str, Ticket]:
-        """The Zendesk tickets that were created, by id, as they are now."""
+        """The Zendesk tickets of the conversation by id, as they are now: those a handler created, and those it met."""
         return self._behind.tickets
 
     @property
@@ -313,7 +395,11 @@ class Rehearsal:
         Raises:
             AssertionError: Something is left; the text names it.
         """
-        left = [kind.name for kind, script in self._behind.script.items() if script]
+        left = [
+            each.what if isinstance(each, Failure) else kind.name
+            for kind, script in self._behind.script.items()
+            for each in script
+        ]
         left += [f"click {m.button_id}" if isinstance(m, Click) else m.what for m in self._stage.meanwhile]
         assert not left, f"the script has more than was asked for: {', '.join(left)}\n{self.transcript()}"
 
@@ -326,7 +412,8 @@ class Rehearsal:
         if stage.phase == "mirroring" and message is not None and key in map(surface_key, stage.mirror):
             for other in stage.mirror:
                 if happening.is_message and surface_key(other) != key:  # reactions are not mirrored
-                    self._behind.post(message, other)
+                    assert message.chat_id is not None
+                    self._behind.copy(message.chat_id, other)
         elif stage.phase != "listening":
             self._behind.lines.append("(no handler runs: the session is over)")
         elif trigger is None:
@@ -338,6 +425,21 @@ class Rehearsal:
             if waits and stage.handler == handler and stage.deadline is not None and stage.silence is not None:
                 stage.deadline = stage.time + stage.silence
         return self.sent[before:]
+
+    def _written(self, text: str, on: ChatSurface | None) -> tuple[ChatSurface, int]:
+        """Where somebody wrote a message, and its number."""
+        place = on or self.surface
+        if place.type not in PLATFORMS:
+            raise UsageError(f"People can neither change nor delete what they wrote on a {place.type}")
+        return place, self._behind.newest(place, text)
+
+    def _copies_of(self, place: ChatSurface) -> list[ChatSurface]:
+        """The surfaces whose copies follow what happens to a message on a surface."""
+        stage, key = self._stage, surface_key(place)
+        linked = {"listening": self._behind.copied, "mirroring": stage.mirror, "closed": []}[stage.phase]
+        if stage.phase == "mirroring" and key not in map(surface_key, linked):
+            return []  # the session ended on this surface
+        return [one for one in linked if surface_key(one) != key]
 
     def _run(self, name: str, event: Event) -> None:
         wrapper = self._stage.published(name)

@@ -40,8 +40,12 @@ EVERY = {
     for number, block in enumerate(_BLOCK.findall(text), 1)
 }
 
-OF_PLATFORMS = ("runllm.testing.slack.", "runllm.testing.zendesk.", "runllm.testing.discord.")
+OF_PLATFORMS = tuple(f"runllm.testing.{name}." for name in ("slack", "zendesk", "discord", "played"))
 """Whose examples need somebody who plays the engine on a platform."""
 
-EXAMPLES = {name: code for name, code in EVERY.items() if not name.startswith(OF_PLATFORMS)}
+OF_VISITORS = "runllm.testing.visitor."
+"""Whose examples need a widget."""
+
+EXAMPLES = {name: code for name, code in EVERY.items() if not name.startswith((*OF_PLATFORMS, OF_VISITORS))}
 PLATFORM_EXAMPLES = {name: code for name, code in EVERY.items() if name.startswith(OF_PLATFORMS)}
+VISITOR_EXAMPLES = {name: code for name, code in EVERY.items() if name.startswith(OF_VISITORS)}

@@ -22,17 +22,20 @@ from runllm import (
     Event,
     Mention,
     ModelError,
+    NotConnected,
     Rejected,
     SlackChannel,
     SlackListener,
     SlackThread,
     Source,
     StepError,
+    SurfaceError,
     SurfaceType,
     TicketComment,
     TicketStatus,
     Unavailable,
     UsageError,
+    UserChatMessage,
     WidgetListener,
     ZendeskListener,
     ZendeskTicket,
@@ -163,6 +166,72 @@ def test_a_scripted_failure_is_raised_in_the_handler() -> None:
         talk.will_fail(ops.Answer, ModelError("it is down"))
         talk.say("?")
     assert talk.texts() == ["sorry: it is down"]
+
+
+@handler
+def asks_around(agent: Agent, event: Event) -> None:
+    tried: list[str] = []
+    thread = None
+    try:
+        thread = agent.create_or_get_slack_thread(event.conversation, "T1", "C1")
+        agent.send_to_chat_widget("one moment", place(event))
+        agent.send_to_slack_thread("who knows?", thread)
+    except SurfaceError as error:
+        tried.append(str(error))
+    try:
+        ticket = agent.create_zendesk_ticket(event.conversation)
+        agent.send_to_zendesk_ticket("who knows?", ticket)
+    except SurfaceError as error:
+        tried.append(str(error))
+    agent.send_to_chat_widget("; ".join(tried) or "asked", place(event))
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        (Agent.create_or_get_slack_thread, NotConnected("no Slack")),
+        (Agent.send_to_slack_thread, Rejected("archived")),
+        (Agent.create_zendesk_ticket, Unavailable("no Zendesk")),
+        (Agent.send_to_zendesk_ticket, Rejected("closed")),
+    ],
+)
+def test_a_method_of_the_agent_fails_and_the_others_do_not(method: Callable[..., Any], error: Exception) -> None:
+    with Rehearsal(asks_around) as talk:
+        talk.will_fail(method, error)
+        assert talk.say("?")[-1].text == str(error)
+        assert talk.say("?")[-1].text == "asked"
+
+
+def test_a_failure_comes_in_the_order_of_the_script() -> None:
+    with Rehearsal(answers) as talk:
+        talk.will_answer("42")
+        talk.will_fail(Agent.answer, ModelError("tired"))
+        talk.will_answer("43")
+        assert [sent.text for sent in talk.say("?")] == ["42"]
+        with pytest.raises(ModelError, match="tired"):
+            talk.say("?")
+        assert [sent.text for sent in talk.say("?")] == ["43"]
+
+
+def test_a_failure_that_never_comes_fails_the_test_by_its_name() -> None:
+    talk = Rehearsal(asks_around)
+    talk.will_fail(Agent.create_slack_thread, Rejected("no"))
+    talk.will_fail(ops.Learn, ModelError("no"))
+    talk.say("?")
+    with pytest.raises(AssertionError, match=r"create_slack_thread fails, learning\.learn fails"):
+        talk.check_script()
+
+
+@pytest.mark.parametrize("what", [Agent.terminate, Agent.now, len])
+def test_what_cannot_fail_cannot_be_scripted_to(what: Callable[..., Any]) -> None:
+    with pytest.raises(UsageError, match=f"'{what.__name__}' cannot be scripted to fail"):
+        Rehearsal(answers).will_fail(what, Rejected("no"))
+
+
+def test_every_method_that_asks_for_something_can_fail() -> None:
+    talk, cannot = Rehearsal(answers), {"listen", "now", "sleep", "step", "terminate"}
+    for name in {name for name in vars(Agent) if not name.startswith("_")} - cannot:
+        talk.will_fail(getattr(Agent, name), Rejected("no"))
 
 
 def test_an_error_in_a_handler_reaches_the_test() -> None:
@@ -426,6 +495,209 @@ def test_a_copy_brings_what_is_not_there_yet() -> None:
     talk = Rehearsal(copies)
     assert [sent.text for sent in talk.say("one")] == ["one"]
     assert [sent.text for sent in talk.say("two")] == ["two"]
+
+
+# What people attach, change, delete, and keep to themselves
+
+TICKET = ZendeskTicket.model_validate({"config": {"subdomain": "acme", "id": "7"}})
+THREAD = SlackThread.model_validate(
+    {"config": {"bot_conn_token": "t", "team_id": "T1", "channel": "C1", "thread_ts": "1.0"}}
+)
+
+
+@task()
+def passes_on(agent: Agent, event: Event, thread: SlackThread, ticket: ZendeskTicket) -> None:
+    message = event.conversation.new_message
+    assert message is not None
+    if event.conversation.surface == thread:
+        agent.send_to_zendesk_ticket(message, ticket)
+    else:
+        agent.send_to_slack_thread(message, thread)
+
+
+@task()
+def shares(agent: Agent, event: Event) -> None:
+    message = event.conversation.new_message
+    assert message is not None
+    thread = agent.create_or_get_slack_thread(event.conversation, "T1", "C1")
+    agent.sync_conversation(event.conversation, thread)
+    if message.text == "end":
+        agent.terminate(keep_in_sync=[event.conversation.surface, thread])
+
+
+def test_a_handler_finds_the_files_of_a_message() -> None:
+    seen: list[Any] = []
+
+    @task()
+    def looks(agent: Agent, event: Event) -> None:
+        assert event.conversation.new_message is not None
+        seen.append(event.conversation.new_message.attachments)
+
+    talk = Rehearsal(looks, on=[THREAD])
+    talk.say("see", files={"log.txt": b"Error 17", "picture.png": b"PNG"})
+    talk.say("nothing")
+    first, second = seen[0]
+    assert {"name": "log.txt", "mimetype": "text/plain", "size": 8, "platform": "slack"}.items() <= first.items()
+    assert (second["name"], second["mimetype"]) == ("picture.png", "image/png")
+    assert seen[1] is None
+    assert talk.transcript().splitlines()[0] == "user on slack_thread: see 📎 log.txt 📎 picture.png"
+
+
+def test_nobody_attaches_files_to_the_widget() -> None:
+    with pytest.raises(UsageError, match="files come from Slack, Discord and Zendesk"):
+        Rehearsal(answers).say("see", files={"log.txt": b""})
+
+
+def test_an_internal_comment_is_told_apart_and_cannot_be_shown_to_customers() -> None:
+    talk = Rehearsal(passes_on, on=[THREAD, TICKET])
+    (sent,) = talk.say("We are on it", on=TICKET, staff=True)
+    assert isinstance(sent.message, UserChatMessage)
+    assert (sent.message.is_from_staff, sent.message.is_internal) == (True, False)
+    with pytest.raises(UsageError, match="is an internal comment, and customers can see a slack_thread"):
+        talk.say("She is difficult", on=TICKET, internal=True)
+    assert talk.texts(THREAD) == ["We are on it"]
+    assert "user on zendesk_ticket (internal): She is difficult" in talk.transcript()
+
+
+def test_words_of_an_internal_comment_that_were_changed_are_internal_still() -> None:
+    @task()
+    def rephrases(agent: Agent, event: Event, thread: SlackThread, ticket: ZendeskTicket) -> None:
+        assert event.conversation.new_message is not None
+        event.conversation.new_message.text += " (internal)"
+        agent.send_to_slack_thread(event.conversation.new_message, thread)
+
+    with pytest.raises(UsageError, match="internal comment"):
+        Rehearsal(rephrases, on=[THREAD, TICKET]).say("hm", on=TICKET, internal=True)
+
+
+def test_an_answer_that_the_team_saw_first_may_still_go_to_the_customer() -> None:
+    @task()
+    def drafts(agent: Agent, event: Event, thread: SlackThread, ticket: ZendeskTicket) -> None:
+        answer = agent.answer(event.conversation)
+        agent.send_to_zendesk_ticket(answer, ticket, internal=True)
+        agent.send_to_zendesk_ticket(answer, ticket)
+        agent.send_to_slack_thread(answer, thread)
+
+    talk = Rehearsal(drafts, on=[THREAD, TICKET])
+    talk.will_answer("42")
+    assert [sent.internal for sent in talk.say("?")] == [True, False, False]
+
+
+def test_internal_comments_are_in_no_copy_and_no_ticket() -> None:
+    @task()
+    def copies(agent: Agent, event: Event, ticket: ZendeskTicket) -> None:
+        thread = agent.create_or_get_slack_thread(event.conversation, "T1", "C1")
+        agent.sync_conversation(event.conversation, thread)
+        agent.create_zendesk_ticket(event.conversation)
+
+    talk = Rehearsal(copies, on=[TICKET])
+    talk.say("between us", internal=True)
+    (sent,) = talk.say("for all", staff=True)
+    assert sent.text == "for all"
+    assert all("between us" not in ticket.description for ticket in talk.tickets.values())
+
+
+def test_internal_comments_are_not_mirrored_to_customers() -> None:
+    @task()
+    def ends(agent: Agent, event: Event, thread: SlackThread, ticket: ZendeskTicket) -> None:
+        agent.terminate(keep_in_sync=[thread, ticket])
+
+    talk = Rehearsal(ends, on=[THREAD, TICKET])
+    talk.say("bye")
+    assert talk.say("between us", on=TICKET, internal=True) == []
+    assert [sent.text for sent in talk.say("for all", on=TICKET, staff=True)] == ["for all"]
+
+
+def test_only_tickets_know_staff() -> None:
+    with pytest.raises(UsageError, match="Only Zendesk tells"):
+        Rehearsal(answers).say("?", staff=True)
+
+
+def test_a_program_wakes_only_those_who_listen_to_programs() -> None:
+    @task()
+    def hears(agent: Agent, event: Event, thread: SlackThread) -> None:
+        agent.send_to_slack_thread("heard", thread)
+        agent.listen([thread], hears, [AllMessages(from_bots=True)])
+
+    talk = Rehearsal(hears, on=[THREAD])
+    assert talk.say("beep", bot=True) == []
+    assert [sent.text for sent in talk.say("hello")] == ["heard"]
+    assert [sent.text for sent in talk.say("beep", bot=True)] == ["heard"]
+
+
+def test_an_edit_changes_the_record_and_the_copies() -> None:
+    talk = Rehearsal(shares, on=[THREAD])
+    talk.say("rdeo it")
+    thread = talk.opened(SlackThread)
+    assert [(sent.to, sent.text) for sent in talk.edit("rdeo it", "redo it")] == [(thread, "redo it")]
+    assert talk.texts(thread) == ["redo it"]
+    talk.say("end")
+    assert talk.phase == "mirroring"
+    talk.say("on thsi", on=thread)
+    talk.edit("on thsi", "on this", on=thread)
+    assert talk.texts() == ["on this"]
+    assert "(it is changed to: on this)" in talk.transcript()
+
+
+def test_a_deletion_removes_the_copies_and_is_in_none_that_follows() -> None:
+    talk = Rehearsal(shares, on=[THREAD])
+    talk.say("one")
+    thread = talk.opened(SlackThread)
+    talk.delete("one")
+    assert talk.texts(thread) == []
+    assert [sent.text for sent in talk.say("two")] == ["two"]
+
+
+def test_an_edit_before_anything_was_copied_is_in_the_ticket() -> None:
+    @task()
+    def waits(agent: Agent, event: Event) -> None:
+        assert event.conversation.new_message is not None
+        if event.conversation.new_message.text == "now":
+            agent.create_zendesk_ticket(event.conversation)
+
+    talk = Rehearsal(waits, on=[THREAD])
+    talk.say("My key is 12345")
+    talk.say("wrong thread")
+    assert talk.edit("My key is 12345", "My key is secret") == []
+    talk.delete("wrong thread")
+    talk.say("now")
+    (ticket,) = talk.tickets.values()
+    assert ticket.description == "Conversation:\n\nuser: My key is secret\n\nuser: now"
+
+
+def test_a_comment_cannot_be_edited_so_another_one_corrects_it() -> None:
+    @task()
+    def ends(agent: Agent, event: Event, thread: SlackThread, ticket: ZendeskTicket) -> None:
+        agent.terminate(keep_in_sync=[thread, ticket])
+
+    talk = Rehearsal(ends, on=[THREAD, TICKET])
+    talk.say("bye")
+    talk.say("rdeo it", on=THREAD)
+    for old, new in (("rdeo it", "redo it"), ("redo it", "do it")):
+        assert [(sent.to, sent.text) for sent in talk.edit(old, new, on=THREAD)] == [(TICKET, new)]
+    assert talk.texts(TICKET) == ["rdeo it", "redo it", "do it"]
+
+
+def test_only_what_somebody_wrote_there_can_be_changed() -> None:
+    talk = Rehearsal(passes_on, on=[THREAD, TICKET])
+    talk.say("hello")
+    with pytest.raises(AssertionError, match=r"nobody wrote 'hello' on zendesk_ticket\nuser on slack_thread: hello"):
+        talk.edit("hello", "bye", on=TICKET)
+    with pytest.raises(UsageError, match="neither change nor delete what they wrote on a chat_widget"):
+        Rehearsal(answers).delete("hello")
+
+
+def test_a_ticket_that_is_there_from_the_start_can_be_updated() -> None:
+    @entrypoint(listeners=[ZendeskListener(subdomain="acme")])
+    def solves(agent: Agent, event: Event) -> None:
+        ticket = event.conversation.surface
+        assert isinstance(ticket, ZendeskTicket)
+        agent.update_zendesk_ticket(["done"], "solved", ticket)
+
+    talk = Rehearsal(solves)
+    talk.say("it smokes")
+    (ticket,) = talk.tickets.values()
+    assert (ticket.status, ticket.tags) == ("solved", ["done"])
 
 
 def test_an_operation_of_a_newer_sdk_is_not_performed_by_guessing() -> None:
