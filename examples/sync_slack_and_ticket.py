@@ -50,7 +50,7 @@ def answer_in_slack(agent: Agent, event: Event) -> None:
 def in_step(agent: Agent, event: Event, thread: SlackThread, ticket: ZendeskTicket) -> None:
     """Carries each message to the other side. `thread` and `ticket` are what `listen` was given."""
     message = event.conversation.new_message
-    if message is None:
+    if message is None or message.is_internal:  # what support writes for itself is not for the thread
         return
     if isinstance(event.conversation.surface, SlackThread):
         agent.send_to_zendesk_ticket(message, ticket)

@@ -2,9 +2,18 @@
 
 from datetime import timedelta
 
+import pytest
 from sync_slack_and_ticket import answer_in_slack, in_step
 
-from runllm import AnswerCategory, SlackThread, SlackThreadConfig, ZendeskTicket, ZendeskTicketConfig
+from runllm import (
+    Agent,
+    AnswerCategory,
+    Rejected,
+    SlackThread,
+    SlackThreadConfig,
+    ZendeskTicket,
+    ZendeskTicketConfig,
+)
 from runllm.testing import Rehearsal
 from runllm.testing.plugin import Rehearse
 
@@ -44,6 +53,22 @@ def test_each_side_hears_the_other_while_the_button_waits(rehearse: Rehearse) ->
     assert (comment.to, comment.prefix, comment.buttons) == (talk.surface, "Support:", ["solved"])
     assert (echoed.to, echoed.text) == (ticket, "Still 403")
     assert (talk.tickets[ticket.id].status, talk.phase) == ("new", "listening")
+
+
+def test_what_support_writes_for_itself_stays_on_the_ticket(rehearse: Rehearse) -> None:
+    talk, ticket = with_a_ticket(rehearse)
+    assert talk.say("She asks this every month", on=ticket, user=SAM, internal=True) == []
+
+
+def test_without_a_ticket_the_customer_has_the_answer_at_least(rehearse: Rehearse) -> None:
+    talk = rehearse(answer_in_slack, [in_step])
+    talk.will_answer("Perhaps with a hammer.", AnswerCategory.LOW_CONFIDENCE)
+    talk.will_summarize("Ada cannot log in.")
+    talk.will_fail(Agent.create_zendesk_ticket, Rejected("Zendesk refused (422): Requester: is suspended"))
+    with pytest.raises(Rejected):  # the engine writes it into the session's log, and the thread goes on
+        talk.say("I cannot log in", user=ADA)
+    assert talk.texts() == ["Perhaps with a hammer."]
+    assert talk.handler == "answer_in_slack"
 
 
 def test_solved_ends_the_workflow_and_not_the_connection(rehearse: Rehearse) -> None:

@@ -16,11 +16,13 @@ import pytest
 
 from gateways.platforms import PlatformSettings
 from gateways.slack.manifest import SCOPES
-from runllm.testing.discord import Discord, ThreadInDiscord
+from runllm.errors import UsageError
+from runllm.testing.discord import Discord, MessageInDiscord, ThreadInDiscord
 from runllm.testing.platforms.discord_gateway import Session
+from runllm.testing.played import Place, Played, Said
 from runllm.testing.serving import Serving
-from runllm.testing.slack import Slack, ThreadInSlack
-from runllm.testing.zendesk import Comment, TicketInZendesk, Zendesk
+from runllm.testing.slack import MessageInSlack, Slack, ThreadInSlack
+from runllm.testing.zendesk import Comment, CommentInZendesk, TicketInZendesk, Zendesk
 from tests.unit.sdk.examples import PLATFORM_EXAMPLES
 
 pytest_plugins = ["pytester"]
@@ -281,6 +283,203 @@ def test_an_id_that_a_workflow_names_holds_though_another_test_made_its_own(serv
     assert [slack.channel(made[0]), slack.user(made[1]), discord.channel(made[2]), discord.user(made[3])] == made
 
 
+def test_an_edit_and_a_deletion_in_slack_are_told_and_shown(serving: Serving, engine: Engine) -> None:
+    slack = Slack(serving, deliver_to=engine.url)
+    thread = slack.says("#support", "Helo", by="Ada")
+    said = thread.says("rdeo it", by="Grace")
+    thread.first.edit("Hello")
+    said.edit("redo it")
+    edits = [one for one in engine.took("message", 4) if one["event"].get("subtype") == "message_changed"]
+    assert [one["event"]["message"]["text"] for one in edits] == ["Hello", "redo it"]
+    assert thread.messages == [Said("Ada", "Hello", is_edited=True), Said("Grace", "redo it", is_edited=True)]
+    assert slack.transcript().splitlines()[1:] == ["Ada: Hello (edited)", "  Grace: redo it (edited)"]
+    said.delete()
+    [gone] = [one for one in engine.took("message", 5) if one["event"].get("subtype") == "message_deleted"]
+    assert gone["event"]["deleted_ts"] == said.ts
+    assert [one.text for one in thread.messages] == ["Hello"]
+    with pytest.raises(AssertionError, match="the message was deleted before"):
+        said.edit("again")
+
+
+def test_the_first_message_of_a_thread_with_replies_leaves_a_note_in_slack(serving: Serving, engine: Engine) -> None:
+    thread = Slack(serving, deliver_to=engine.url).says("#support", "My key is 12345", by="Ada")
+    thread.says("Careful", by="Grace")
+    thread.first.delete()
+    assert [one.text for one in thread.messages] == ["This message was deleted.", "Careful"]
+    with pytest.raises(AssertionError, match="the message was deleted before"):
+        thread.first.delete()
+
+
+def test_people_change_nothing_that_the_engine_wrote(serving: Serving, engine: Engine, bot: "Bot") -> None:
+    slack, discord = Slack(serving), Discord(serving)
+    engine.posts(slack, slack.channel("#team"), "A customer asks")
+    posted = bot.post(f"/channels/{discord.channel('#team')}/messages", content="A customer asks")
+    bot.post(f"/channels/{discord.channel('#team')}/messages/{posted['id']}/threads", name="It")
+    for first in (slack.thread("#team").first, discord.thread("#team").first):
+        for change in (lambda one=first: one.edit("x"), first.delete):
+            with pytest.raises(AssertionError, match="the engine wrote that message"):
+                change()
+
+
+def test_files_go_both_ways_in_slack(serving: Serving, engine: Engine) -> None:
+    slack = Slack(serving, deliver_to=engine.url)
+    thread = slack.says("#support", "See", by="Ada", files={"log.txt": b"one"})
+    thread.says("And this", by="Ada", files={"picture.png": b"PNG", "b.txt": b"two"})
+    slack.writes("And here", by="Ada", files={"c.txt": b"three"})
+    told = [[(file["name"], file["mimetype"]) for file in one["event"]["files"]] for one in engine.took("message", 3)]
+    assert told == [
+        [("log.txt", "text/plain")],
+        [("picture.png", "image/png"), ("b.txt", "text/plain")],
+        [("c.txt", "text/plain")],
+    ]
+    slot = engine.post(slack, "files.getUploadURLExternal", filename="out.txt", length=4)
+    httpx.post(slot["upload_url"], content=b"four")
+    place = {"channel_id": thread.channel, "thread_ts": thread.ts}
+    engine.post(slack, "files.completeUploadExternal", files=[{"id": slot["file_id"], "title": "out.txt"}], **place)
+    engine.posts(slack, thread.channel, "Here it is", thread_ts=thread.ts)
+    assert [one.files for one in thread.messages] == [
+        {"log.txt": b"one"}, {"picture.png": b"PNG", "b.txt": b"two"}, {"out.txt": b"four"}, {},
+    ]  # fmt: skip
+    assert thread.read(1) == ["Here it is"], "a file is no message with words"
+    assert "  Ada: And this 📎 picture.png 📎 b.txt" in slack.transcript().splitlines()
+
+
+def test_an_emoji_goes_to_the_message_that_is_meant(serving: Serving, engine: Engine, bot: "Bot") -> None:
+    thread = Slack(serving, deliver_to=engine.url).says("#support", "Hello", by="Ada")
+    said = thread.says("It is in Settings", by="Bob")
+    thread.react("eyes", to="in Settings")
+    assert engine.took("reaction_added")[0]["event"]["item"]["ts"] == said.ts
+    post = Discord(serving).posts("#questions", "Title", "Hello")
+    answer = bot.post(f"/channels/{post.id}/messages", content="It is in Settings")
+    post.react("👀", to="in Settings")
+    assert bot.told("MESSAGE_REACTION_ADD")[0]["message_id"] == answer["id"]
+    for one in (thread, post):
+        with pytest.raises(AssertionError, match=r"no message says 'pink'; there is \['Hello', 'It is in Settings'\]"):
+            one.react("eyes", to="pink")
+
+
+# Outages
+
+
+def test_calls_fail_as_often_as_planned_and_are_done_then(serving: Serving, engine: Engine) -> None:
+    slack = Slack(serving)
+    where = slack.channel("#support")
+    slack.will_fail("post", 2)
+    slack.will_fail("post", status=429, retry_after=7)
+    bearer = {"Authorization": f"Bearer {slack.token}"}
+
+    def post() -> httpx.Response:
+        return httpx.post(f"{engine.api}chat.postMessage", json={"channel": where, "text": "x"}, headers=bearer)
+
+    answers = [post() for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [503, 503, 429, 200]
+    assert answers[2].headers["Retry-After"] == "7"
+    assert len(slack.thread("#support").messages) == 1
+    slack.will_refuse("post")
+    assert post().json() == {"ok": False, "error": "restricted_action"}
+    slack.will_lose_reply("post")
+    with pytest.raises(httpx.TransportError):
+        post()
+    assert slack.thread("#support", 2, seconds=0).messages == [Said("Support", "x")], "it was done"
+
+
+def test_a_status_that_is_no_outage_is_a_mistake_of_the_test(serving: Serving) -> None:
+    with pytest.raises(UsageError, match=r"404 is not 429 or 500 to 599.*will_refuse"):
+        Slack(serving).will_fail("post", status=404)
+
+
+def test_zendesk_fails_refuses_and_is_away_in_the_same_words(serving: Serving) -> None:
+    zendesk = Zendesk(serving)
+    ticket = zendesk.opens("Printer")
+    comment = {"ticket": {"comment": {"body": "Unplug it"}}}
+    with api(serving, zendesk) as client:
+
+        def change() -> int:
+            return client.put(f"tickets/{ticket.id}.json", json=comment).status_code
+
+        def opened() -> int:
+            return client.post("tickets.json", json={"ticket": {"subject": "x", **comment["ticket"]}}).status_code
+
+        zendesk.will_fail("open", status=429)
+        zendesk.will_fail("post", 2)
+        zendesk.will_refuse("post")
+        assert [opened(), opened()] == [429, 201]
+        assert [change() for _ in range(4)] == [503, 503, 422, 200]
+        zendesk.will_lose_reply("post")
+        with pytest.raises(httpx.TransportError):
+            change()
+        with zendesk.away():
+            assert [change(), client.get("users/me.json").status_code] == [503, 503]
+        assert change() == 200
+    assert ticket.read(3) == ["Unplug it"] * 3
+
+
+def test_discord_fails_refuses_and_is_away_in_the_same_words(discord: Discord, bot: "Bot") -> None:
+    thread = discord.posts("#questions", "Title", "Hello")
+
+    def post() -> int:
+        return bot.http.post(f"/channels/{thread.id}/messages", json={"content": "Like this"}).status_code
+
+    discord.will_fail("post", 2)
+    discord.will_fail("open")
+    discord.will_fail("post", status=429)
+    discord.will_refuse("post")
+    assert [post() for _ in range(5)] == [503, 503, 429, 403, 200]
+    assert "(1 failures were planned that no call of the engine has met)" in discord.transcript()
+    discord.will_lose_reply("post")
+    with pytest.raises(httpx.TransportError):
+        post()
+    with discord.away():
+        assert [post(), bot.http.get("/users/@me").status_code] == [503, 503]
+    assert thread.read(2) == ["Like this"] * 2
+    with pytest.raises(ZeroDivisionError), discord.away():
+        raise ZeroDivisionError
+    assert post() == 200, "an outage ends with its block, whatever happened there"
+
+
+def test_an_outage_is_over_when_its_test_is(serving: Serving, engine: Engine) -> None:
+    slack, zendesk, discord = Slack(serving), Zendesk(serving), Discord(serving)
+    for one in (slack, zendesk, discord):
+        one.will_fail("post", 5)
+        one._do(lambda one=one: setattr(one._platform, "is_away", True))
+        assert "(5 failures were planned that no call of the engine has met)" in one.transcript()
+    serving.begin_test()
+    assert serving.used == []
+    assert [one.transcript() for one in (slack, zendesk, discord)] == ["", "", ""]
+    assert engine.posts(slack, slack.channel("#support"), "back")
+
+
+def test_away_in_slack_people_write_on_and_the_engine_cannot(serving: Serving, engine: Engine) -> None:
+    slack = Slack(serving, deliver_to=engine.url)
+    with slack.away():
+        thread = slack.says("#support", "Is anybody there?", by="Ada")
+        assert engine.took("message")
+        bearer = {"Authorization": f"Bearer {slack.token}"}
+        assert httpx.post(f"{engine.api}auth.test", headers=bearer).status_code == 503
+    engine.posts(slack, thread.channel, "Yes", thread_ts=thread.ts)
+    assert thread.read(1) == ["Yes"]
+
+
+# Waiting for what changes
+
+
+def test_a_test_waits_until_something_is_shown_and_until_it_is_gone(serving: Serving, engine: Engine) -> None:
+    slack = Slack(serving)
+    thread = slack.says("#support", "Hello", by="Ada")
+    ts = engine.posts(slack, thread.channel, "the 1st try", thread_ts=thread.ts)
+    assert thread.until_shown("1st") == Said("Support", "the 1st try")
+    change = {"channel": thread.channel, "ts": ts, "text": "the first try"}
+    later = threading.Timer(0.2, lambda: engine.post(slack, "chat.update", **change))
+    later.start()
+    thread.until_gone("1st")
+    later.join()
+    assert thread.until_shown("first") == Said("Support", "the first try", is_edited=True)
+    with pytest.raises(AssertionError, match=r"nothing said 'pink'; there was \['Hello', 'the first try'\] in 0 s"):
+        thread.until_shown("pink", seconds=0)
+    with pytest.raises(AssertionError, match=r"'first' was not gone from \['Hello', 'the first try'\] in 0 s"):
+        thread.until_gone("first", seconds=0)
+
+
 # Zendesk
 
 
@@ -331,6 +530,41 @@ def test_a_customer_writes_in_and_replies(serving: Serving) -> None:
     assert ticket.tags == ["ask-bot"]
     with pytest.raises(AssertionError, match=r"0 messages and not 1 came: \[\] in 0 s"):
         ticket.read(1, seconds=0)
+
+
+def test_files_are_on_comments_both_ways(serving: Serving) -> None:
+    zendesk = Zendesk(serving)
+    ticket = zendesk.opens("Printer", "It smokes.", files={"smoke.png": b"PNG"})
+    ticket.comment("Here is how", by="Grace", files={"how-to.pdf": b"%PDF"})
+    with api(serving, zendesk) as client:
+        token = client.post("uploads.json?filename=out.txt", content=b"out").json()["upload"]["token"]
+        comment = {"comment": {"body": "And this", "uploads": [token]}}
+        client.put(f"tickets/{ticket.id}.json", json={"ticket": comment})
+        attached = client.get(f"tickets/{ticket.id}/comments.json").json()["comments"][0]["attachments"]
+    assert [(one["file_name"], one["content_type"]) for one in attached] == [("smoke.png", "image/png")]
+    assert [one.files for one in ticket.comments] == [
+        {"smoke.png": b"PNG"}, {"how-to.pdf": b"%PDF"}, {"out.txt": b"out"},
+    ]  # fmt: skip
+    assert ticket.until_shown("And this").author == "Support Bot"
+
+
+def test_comments_are_blackened_and_made_internal(serving: Serving) -> None:
+    zendesk = Zendesk(serving)
+    ticket = zendesk.opens("Login", "The password is sesame")
+    ticket.first.redact("sesame", by="Grace")
+    note = ticket.comment("He is difficult", by="Grace")
+    note.make_internal(by="Grace")
+    assert ticket.comments == [
+        Comment("Ada", "The password is ▇▇▇▇▇▇", is_public=True),
+        Comment("Grace", "He is difficult", is_public=False),
+    ]
+    ticket.until_gone("sesame", seconds=0)
+    with pytest.raises(AssertionError, match="the comment does not say 'sesame', but 'He is difficult'"):
+        note.redact("sesame")
+    with api(serving, zendesk) as client:
+        audits = client.get(f"tickets/{ticket.id}/audits.json").json()["audits"]
+    kinds = [event["type"] for audit in audits for event in audit["events"]]
+    assert kinds == ["Comment", "CommentRedactionEvent", "Comment", "CommentPrivacyChange"]
 
 
 # Discord
@@ -398,6 +632,47 @@ def test_a_question_on_discord_is_answered_in_its_thread(discord: Discord, bot: 
         "  Helper: Like this.",
         "  Grace: Thanks",
     ]
+
+
+def test_an_edit_and_a_deletion_on_discord_are_told_and_shown(discord: Discord, bot: Bot) -> None:
+    thread = discord.says("#help", "Helo", by="Ada")
+    bot.post(f"/channels/{discord.channel('#help')}/messages/{thread.id}/threads", name="Help")
+    said = thread.says("rdeo it", by="Grace")
+    thread.first.edit("Hello")
+    said.edit("redo it")
+    assert [one["content"] for one in bot.told("MESSAGE_UPDATE", 2)] == ["Hello", "redo it"]
+    assert thread.messages == [Said("Ada", "Hello", is_edited=True), Said("Grace", "redo it", is_edited=True)]
+    assert discord.transcript().splitlines()[1:] == ["Ada: Hello (edited)", "  Grace: redo it (edited)"]
+    said.delete()
+    thread.first.delete()
+    assert [one["id"] for one in bot.told("MESSAGE_DELETE", 2)] == [said.id, thread.id]
+    assert thread.messages == []
+    for one in (said, thread.first):
+        with pytest.raises(AssertionError, match="the message was deleted before"):
+            one.edit("again")
+    with pytest.raises(AssertionError, match="the first message was deleted"):
+        thread.react("👀")
+
+
+def test_files_go_both_ways_on_discord(discord: Discord, bot: Bot) -> None:
+    asked = discord.says("#help", "See", by="Ada", files={"log.txt": b"one"})
+    post = discord.posts("#questions", "Title", "See", files={"picture.png": b"PNG"})
+    post.says("And this", by="Ada", files={"b.txt": b"two"})
+    told = [
+        [(file["filename"], file["content_type"]) for file in one["attachments"]]
+        for one in bot.told("MESSAGE_CREATE", 3)
+    ]
+    assert told == [[("log.txt", "text/plain")], [("picture.png", "image/png")], [("b.txt", "text/plain")]]
+    payload = {"content": "Here it is", "attachments": [{"id": 0, "filename": "out.txt"}]}
+    answer = bot.http.post(
+        f"/channels/{post.id}/messages",
+        data={"payload_json": json.dumps(payload)},
+        files={"files[0]": ("out.txt", b"three", "text/plain")},
+    )
+    assert answer.is_success, answer.text
+    assert [one.files for one in post.messages] == [{"picture.png": b"PNG"}, {"b.txt": b"two"}, {"out.txt": b"three"}]
+    assert asked.messages[0].files == {"log.txt": b"one"}
+    assert "  Helper: Here it is 📎 out.txt" in discord.transcript().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -494,7 +769,7 @@ def on_discord(discord: Discord, bot: Bot, pool: ThreadPoolExecutor | None) -> J
 def test_an_example_runs(name: str, serving: Serving, engine: Engine, bot: Bot, discord: Discord) -> None:
     zendesk = Zendesk(serving)
     with ThreadPoolExecutor() as pool, api(serving, zendesk) as client:
-        if ".slack." in name:
+        if ".slack." in name or ".played." in name:
             names = on_slack(Slack(serving, deliver_to=engine.url), engine)
         elif ".zendesk." in name:
             names = on_zendesk(zendesk, client)
@@ -505,7 +780,8 @@ def test_an_example_runs(name: str, serving: Serving, engine: Engine, bot: Bot, 
 
 def test_every_method_of_a_surface_has_an_example() -> None:
     owners = {name.rpartition(" ")[0] for name in PLATFORM_EXAMPLES}
-    for kind in (Slack, ThreadInSlack, Zendesk, TicketInZendesk, Discord, ThreadInDiscord):
+    of_platforms = (Slack, ThreadInSlack, MessageInSlack, Zendesk, TicketInZendesk, CommentInZendesk)
+    for kind in (*of_platforms, Discord, ThreadInDiscord, MessageInDiscord, Played, Place):
         functions = {name for name, value in vars(kind).items() if not name.startswith("_") and callable(value)}
         shown = functions - {"transcript", "until_connected"}
         assert {f"{kind.__module__}.{kind.__name__}.{name}" for name in shown} <= owners
