@@ -34,6 +34,29 @@ def both(agent: Agent, event: Event, thread: DiscordThread, team: DiscordThread)
     agent.send_to_discord_thread(event.conversation.new_message, team if here == thread else thread)
 """
 
+TOGETHER = """
+from runllm import Agent, AllMessages, Event, Rejected, SlackChannel, SlackListener, SlackThread, entrypoint
+
+TEAM, HELP = "T0000000007", "C0000000007"
+GUILD, ROOM = "123456789012345678", "234567890123456777"
+
+
+@entrypoint(listeners=[SlackListener(team_id=TEAM, channels=[SlackChannel(channel_id=HELP, trigger=AllMessages())])])
+def together(agent: Agent, event: Event) -> None:
+    thread, message = event.conversation.surface, event.conversation.new_message
+    assert isinstance(thread, SlackThread)
+    assert message is not None
+    try:
+        ticket = agent.create_zendesk_ticket(event.conversation, title="Together", description="See the comments.")
+    except Rejected:
+        agent.send_to_slack_thread("There is no ticket.", thread)
+        return
+    files = ", ".join(f"{one['name']} ({one['mimetype']}, {one['size']})" for one in message.attachments or [])
+    agent.send_to_slack_thread(f"I see {files}.", thread)
+    room = agent.create_discord_thread(GUILD, ROOM)
+    agent.terminate(keep_in_sync=[thread, ticket, room])
+"""
+
 
 def test_a_question_in_slack_goes_to_a_person_on_a_ticket_and_comes_back_solved(
     runllm_engine: RunningEngine, tmp_path: Path
@@ -84,3 +107,46 @@ def test_a_choice_on_discord_is_grace_s_and_her_team_hears_of_it(runllm_engine: 
     assert "one more thing" in team.read(1)[0]
     team.says("Which one?", by="Bob")
     assert "Which one?" in thread.read(3)[2]
+
+
+def test_changes_files_and_outages_go_all_the_way(runllm_engine: RunningEngine, tmp_path: Path) -> None:
+    slack, zendesk, discord = runllm_engine.slack("T0000000007"), runllm_engine.zendesk(), runllm_engine.discord()
+    slack.channel("#help", id="C0000000007")
+    discord.channel("#room", id="234567890123456777")
+    file = tmp_path / "together.py"
+    file.write_text(TOGETHER)
+    runllm_engine.publish(file)
+
+    zendesk.will_refuse("open")
+    thread = slack.says("#help", "Hello", by="Ada")
+    assert thread.read(1) == ["There is no ticket."]
+    slack.will_fail("post")
+    slack.will_lose_reply("post")
+    discord.will_lose_reply("open")
+    thread.says("See the log", by="Ada", files={"log.txt": b"Error 17"})
+    assert thread.read(2)[1:] == ["I see log.txt (text/plain, 8)."]
+    ticket, room = zendesk.ticket(1), discord.thread("#room")
+
+    with zendesk.away():
+        said = thread.says("rdeo it", by="Ada", files={"more.txt": b"Error 18"})
+        assert room.until_shown("rdeo it").files == {"more.txt": b"Error 18"}
+        assert "rdeo it" not in str(ticket.comments)
+    assert ticket.until_shown("rdeo it").files == {"more.txt": b"Error 18"}
+    said.edit("redo it")
+    room.until_shown("redo it")
+    room.until_gone("rdeo it")
+    ticket.until_shown("redo it")
+    gone = room.says("not meant for you", by="Bob")
+    thread.until_shown("not meant for you")
+    gone.delete()
+    thread.until_gone("not meant for you")
+
+    comment = ticket.comment("Her number is 555-0100", by="Grace", files={"how-to.pdf": b"%PDF"})
+    thread.until_shown("555-0100")
+    comment.redact("555-0100", by="Grace")
+    ticket.comment("Sorry for that", by="Grace")
+    thread.until_gone("555-0100")
+    thread.until_shown("Sorry for that")
+    assert {"how-to.pdf": b"%PDF"} in [one.files for one in thread.messages]
+    assert len(thread.read(2)) == len(set(thread.read(2))), "nothing was posted twice"
+    assert "planned" not in slack.transcript() + zendesk.transcript() + discord.transcript()

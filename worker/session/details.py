@@ -33,11 +33,17 @@ _SURFACES = SearchAttributeKey.for_keyword_list(SearchAttribute.SURFACES)
 _TAGS = SearchAttributeKey.for_keyword_list(SearchAttribute.TAGS)
 
 
+_APART = "apart-threads-are-not-bound"
+
+
 def learn(state: SessionState, operation: Any, result: Any) -> None:
     """Takes from a result what the state keeps track of: tags, surfaces that the record has bound, and copies."""
     match result:
         case Tagged(tags=tags) | Categorized(tags=tags):
             state.tags = tags
+        # Sessions from before took it for bound, and made no report where they listened to it: they replay that.
+        case SlackThread() | DiscordThread() if not operation.reuse and workflow.patched(_APART):
+            pass  # nobody has bound it: it is reported as soon as somebody listens to it, or keeps it in sync
         case SlackThread() | DiscordThread() | ZendeskTicket() if surface_key(result) not in state.known:
             state.known = [*state.known, surface_key(result)]
         case Copied() if all(surface_key(one) != surface_key(operation.to) for one in state.copied):
