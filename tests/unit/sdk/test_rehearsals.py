@@ -633,10 +633,10 @@ def test_an_edit_changes_the_record_and_the_copies() -> None:
     assert talk.texts(thread) == ["redo it"]
     talk.say("end")
     assert talk.phase == "mirroring"
-    talk.say("on thsi", on=thread)
-    talk.edit("on thsi", "on this", on=thread)
-    assert talk.texts() == ["on this"]
-    assert "(it is changed to: on this)" in talk.transcript()
+    talk.say("on page 12", on=thread)
+    talk.edit("on page 12", "on page 13", on=thread)
+    assert talk.texts() == ["on page 13"]
+    assert "(it is changed to: on page 13)" in talk.transcript()
 
 
 def test_a_deletion_removes_the_copies_and_is_in_none_that_follows() -> None:
