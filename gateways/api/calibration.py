@@ -31,6 +31,12 @@ async def calibrate(request: web.Request) -> web.Response:
     asked = Calibrate(agent_id=who.agent_id, questions=given.questions, keeps=given.keeps)
     summary = f"Calibrate with {len(asked.questions)} questions"
     found = await performed(
-        services(request).temporal, CALIBRATE, asked, Calibrated, patience=_PATIENCE, summary=summary
+        services(request).temporal,
+        CALIBRATE,
+        asked,
+        Calibrated,
+        patience=_PATIENCE,
+        summary=summary,
+        what="calibration",
     )
     return web.json_response(found.model_dump(mode="json"))

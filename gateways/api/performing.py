@@ -19,9 +19,19 @@ _RETRIES = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_att
 
 
 async def performed(
-    temporal: Temporal, activity: str, argument: Frozen, result: type[R], *, patience: timedelta, summary: str
+    temporal: Temporal,
+    activity: str,
+    argument: Frozen,
+    result: type[R],
+    *,
+    patience: timedelta,
+    summary: str,
+    what: str = "question",
 ) -> R:
     """What the activity gives.
+
+    Args:
+        what: What people call that which they wait for.
 
     Raises:
         RefusedError: It cannot be done, nobody does it in time, or Temporal is away.
@@ -40,22 +50,24 @@ async def performed(
             summary=summary,
         )
     except ActivityFailureError as error:
-        raise _refusal(error, patience) from error
+        raise _refusal(error, patience, what) from error
     except Exception as error:
         failure = failure_of(error)
         if failure.kind == "refused":
             raise
         raise RefusedError(
-            503, "unavailable", f"Temporal cannot take the question now ({failure.text}). Try again in a moment."
+            503, "unavailable", f"Temporal cannot take the {what} now ({failure.text}). Try again in a moment."
         ) from error
     return result.model_validate(found)
 
 
-def _refusal(error: ActivityFailureError, patience: timedelta) -> RefusedError:
+def _refusal(error: ActivityFailureError, patience: timedelta, what: str) -> RefusedError:
     cause = error.cause
     if isinstance(cause, ApplicationError):
         return RefusedError(422, "not_answered", f"{cause.message.rstrip('.')}.")
     return RefusedError(
-        504, "not_answered",
-        f"No activity worker answered within {patience.total_seconds():.0f} s. `runllm doctor` says whether one runs.",
-    )  # fmt: skip
+        504,
+        "not_answered",
+        f"No activity worker was done with the {what} within {patience.total_seconds():.0f} s. `runllm doctor` says "
+        "whether one runs.",
+    )

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from temporalio.client import ActivityFailureError
+from temporalio.exceptions import TimeoutError, TimeoutType
 
 from gateways.adapter import Openers
 from gateways.wire import CALIBRATE
@@ -16,6 +18,7 @@ from store.knowledge import NewPassage
 from tests.unit.activities.doubles import CountingModel, Hub, Platform
 from tests.unit.cli.terminal import Terminal, fits, terminal
 from tests.unit.gateways.conftest import empty_record, gateway, settings, store, temporal
+from tests.unit.gateways.doubles import down
 from worker.activities.calibrating import CalibrationActivities
 from worker.activities.context import Context
 from worker.answering.embedding import Chosen
@@ -137,3 +140,22 @@ async def test_an_empty_knowledge_base_has_nothing_to_fit(terminal: Terminal, tm
     terminal.gateway.temporal.performs[CALIBRATE] = _worker(terminal.gateway.store, Chosen(Words())).calibrate
     said = await terminal.refused("docs", "calibrate", str(questions(tmp_path / "q.jsonl")))
     assert "The knowledge base is empty" in said
+
+
+async def test_while_nobody_can_calibrate_it_is_a_calibration_that_is_spoken_of(
+    documented: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = str(questions(tmp_path / "q.jsonl"))
+    monkeypatch.setattr(documented.gateway.temporal, "problem", down)
+    assert "Temporal cannot take the calibration now" in await documented.refused("docs", "calibrate", file)
+
+    async def execute_activity(*_: object, **__: object) -> None:
+        raise ActivityFailureError(
+            cause=TimeoutError("nobody", type=TimeoutType.SCHEDULE_TO_START, last_heartbeat_details=[])
+        )
+
+    monkeypatch.setattr(documented.gateway.temporal, "problem", lambda _: None)
+    monkeypatch.setattr(documented.gateway.temporal, "execute_activity", execute_activity)
+    assert "No activity worker was done with the calibration within" in await documented.refused(
+        "docs", "calibrate", file
+    )
