@@ -96,7 +96,7 @@ class Calls:
             while len(content) <= most and (more := await response.content.read(most + 1 - len(content))):
                 content += more
         if len(content) > most:
-            raise Rejected(f"The file is larger than {most // 1024 // 1024} MB and is not passed on.")
+            raise Rejected(f"A file of the message is larger than {most // 1024 // 1024} MB and is not passed on.")
         return content
 
     async def _call(
@@ -161,7 +161,7 @@ def _ours(error: CallError, where: str) -> SurfaceError:
                 "runllm connect discord"
             )
         case _:
-            return Rejected(f"Discord refused a message for {where}: {error.text} (code {error.code}).")
+            return Rejected(f"Discord refused, for {where}: {error.text} (code {error.code}).")
 
 
 def _answer(response: aiohttp.ClientResponse, content: bytes) -> Any:

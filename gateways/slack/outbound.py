@@ -277,8 +277,13 @@ class SlackAdapter:
                 # Slack sends those without permission to a page to sign in: the token goes to no other address.
                 http.get(address, headers=headers, allow_redirects=False) as answer,
             ):
+                if answer.status == 429 or answer.status >= 500:
+                    raise Unavailable(f"{name} could not be fetched from Slack: status {answer.status}")
                 if answer.status != 200:
-                    raise Rejected(f"{name} cannot be fetched from Slack: status {answer.status}.")
+                    raise Rejected(
+                        f"{name} cannot be fetched from Slack (status {answer.status}): it was deleted, or the app "
+                        "lacks the scope files:read. Run `runllm connect slack` to see"
+                    )
                 async for chunk in answer.content.iter_any():
                     data += chunk
                     if len(data) > LARGEST_FILE:
@@ -317,7 +322,10 @@ class SlackAdapter:
             cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
                 return
-        raise Unavailable(f"Slack channel {thread.channel} has more new messages than can be looked through now.")
+        raise Unavailable(
+            f"So much is being written in Slack channel {thread.channel} that it cannot be told whether an earlier "
+            "attempt has posted the message"
+        )
 
     async def _page(self, client: AsyncWebClient, thread: SlackThreadConfig, oldest: str, cursor: str) -> Any:
         how: dict[str, Any] = {"oldest": oldest, "limit": _PAGE, "include_all_metadata": True}

@@ -47,7 +47,7 @@ def link(settings: PlatformSettings, secret: str, agent_id: int, who: str, accou
         )
     name = short_name(account)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise UsageError("subdomain is missing: it is `company` of `company.zendesk.com`")
+        raise UsageError(f"{account!r} is no name of an account: it is `company` of `company.zendesk.com`")
     token = sign(secret, "zendesk_link", {"account": name, "agent": agent_id, "who": who}, LINK_LIVES)
     return f"{settings.public_url}{LINK_PATH}?{urlencode({'link': token})}"
 

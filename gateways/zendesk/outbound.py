@@ -84,7 +84,7 @@ class ZendeskAdapter:
         """The content of a file that came with a comment. Its `ref` is `{subdomain}:{attachment id}`."""
         subdomain, _, id = str(attachment.get("ref") or "").partition(":")
         if attachment.get("platform") != "zendesk" or not id.isdecimal():
-            raise Rejected("This file did not come from Zendesk.")
+            raise Rejected(f"{attachment.get('name') or 'This file'} did not come from Zendesk.")
         return await (await self._accounts.get(subdomain)).download(id)
 
     async def open_ticket(
@@ -183,7 +183,7 @@ class ZendeskAdapter:
                     look = True
                     continue
             return _comment_in(audit)
-        raise Unavailable(f"Ticket {ticket.id} of {account.subdomain}.zendesk.com changes all the time")
+        raise Unavailable(_too_busy(account, ticket))
 
     async def _ids_of_parts(self, to: ChatSurface, remote_id: str) -> list[str]:
         async with self._store.read() as db:
@@ -259,7 +259,7 @@ async def _against_newest(
             return await change(now)
         except CollisionError:
             continue
-    raise Unavailable(f"Ticket {ticket.id} of {account.subdomain}.zendesk.com changes all the time")
+    raise Unavailable(_too_busy(account, ticket))
 
 
 async def _audit_of(account: Account, ticket_id: str, effect: Effect) -> dict[str, Any] | None:
@@ -269,10 +269,16 @@ async def _audit_of(account: Account, ticket_id: str, effect: Effect) -> dict[st
     return next((audit for audit in reversed(audits) if effect_of(audit) == wanted), None)
 
 
+def _too_busy(account: Account, ticket: ZendeskTicket) -> str:
+    where = f"ticket {ticket.id} of {account.subdomain}.zendesk.com"
+    return f"Somebody else changed {where} at each of {_TRIES} attempts to write to it"
+
+
 def _comment_in(audit: dict[str, Any]) -> str:
     comments = [event for event in audit["events"] if event.get("type") == "Comment"]
     if not comments:
-        raise Unavailable("Zendesk took a comment and does not say which")
+        number = audit.get("ticket_id")
+        raise Unavailable(f"Zendesk took a comment on ticket {number} and did not say its number")
     return str(comments[0]["id"])
 
 

@@ -97,7 +97,8 @@ def _keys(credentials: Mapping[str, Any]) -> Keys:
     given = {name: value for name, value in credentials.items() if value not in (None, "")}
     subdomain = short_name(str(given.get("subdomain", "")))
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", subdomain):
-        raise UsageError("subdomain is missing: it is `company` of `company.zendesk.com`")
+        what = f"subdomain {subdomain!r} is no name of an account" if subdomain else "subdomain is missing"
+        raise UsageError(f"{what}: it is `company` of `company.zendesk.com`")
     strangers = sorted(set(given) - set(Keys.model_fields))
     if strangers:
         raise UsageError(f"Zendesk takes no {', '.join(strangers)}. It takes subdomain, email, api_token, oauth_token")

@@ -10,6 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from gateways.adapter import Content, Effect, File
@@ -490,6 +492,22 @@ async def test_the_token_is_shown_to_slack_only(town: Town) -> None:
     town.slack.files["F1"] = {"id": "F1", "name": "a", "size": 1, "url_private_download": "http://evil.example/a"}
     with pytest.raises(Rejected, match=r"kept .* at evil\.example"):
         await town.adapter.read_file({"name": "a", "platform": "slack", "ref": "T1:F1"})
+
+
+@pytest.mark.parametrize(("status", "error", "said"), [(403, Rejected, "files:read"), (503, Unavailable, "status 503")])
+async def test_a_file_that_slack_does_not_give_now_is_asked_for_again_and_one_that_we_may_not_see_is_not(
+    town: Town, status: int, error: type[SurfaceError], said: str
+) -> None:
+    async def serve(_: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    app = web.Application()
+    app.router.add_get("/a", serve)
+    async with TestServer(app, host="127.0.0.1") as server:
+        address = str(server.make_url("/a"))
+        town.slack.files["F1"] = {"id": "F1", "name": "a", "size": 1, "url_private_download": address}
+        with pytest.raises(error, match=said):
+            await town.adapter.read_file({"name": "a", "platform": "slack", "ref": "T1:F1"})
 
 
 # What Slack refuses

@@ -129,7 +129,7 @@ async def test_an_address_that_zendesk_should_not_use_is_named(
     ("credentials", "error", "why"),
     [
         ({}, UsageError, "subdomain is missing"),
-        ({"subdomain": "acme/../x"}, UsageError, "subdomain is missing"),
+        ({"subdomain": "acme/../x"}, UsageError, "'acme/../x' is no name of an account"),
         ({"subdomain": "acme"}, UsageError, "an oauth_token, or the email"),
         ({"subdomain": "acme", "email": "a@b.example"}, UsageError, "an oauth_token, or the email"),
         ({"subdomain": "acme", "oauth_token": "x", "password": "y"}, UsageError, "takes no password"),
