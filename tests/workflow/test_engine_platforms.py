@@ -142,7 +142,7 @@ def test_changes_files_and_outages_go_all_the_way(runllm_engine: RunningEngine, 
     thread.until_gone("not meant for you")
 
     comment = ticket.comment("Her number is 555-0100", by="Grace", files={"how-to.pdf": b"%PDF"})
-    thread.until_shown("555-0100")
+    assert thread.until_shown("555-0100").author == "Grace"
     comment.redact("555-0100", by="Grace")
     ticket.comment("Sorry for that", by="Grace")
     thread.until_gone("555-0100")
