@@ -20,7 +20,7 @@ from runllm.testing.rehearsal import Rehearsal
 if TYPE_CHECKING:
     from runllm.testing.discord import Discord, MessageInDiscord, ThreadInDiscord
     from runllm.testing.engine import RunningEngine, replays
-    from runllm.testing.played import Said
+    from runllm.testing.played import Place, Played, Said
     from runllm.testing.slack import MessageInSlack, Slack, ThreadInSlack
     from runllm.testing.visitor import Visitor
     from runllm.testing.zendesk import Comment, CommentInZendesk, TicketInZendesk, Zendesk
@@ -32,6 +32,8 @@ __all__ = [
     "MessageInDiscord",
     "MessageInSlack",
     "NotScripted",
+    "Place",
+    "Played",
     "Rehearsal",
     "RunningEngine",
     "Said",
@@ -52,6 +54,8 @@ _OF_THE_ENGINE = {
     "Discord": "discord",
     "MessageInDiscord": "discord",
     "MessageInSlack": "slack",
+    "Place": "played",
+    "Played": "played",
     "RunningEngine": "engine",
     "Said": "played",
     "Slack": "slack",

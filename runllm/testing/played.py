@@ -12,10 +12,7 @@ from runllm.testing.serving import PATIENCE, Serving, StandIn
 T = TypeVar("T")
 
 Call = Literal["post", "open", "edit", "delete", "upload"]
-"""What the engine does on a platform: it posts messages and comments, opens threads and tickets, edits and deletes what
-it posted, and uploads files. Where a platform has one call for two of them, they fail together: Slack opens a thread by
-posting, Discord posts files with their message, and Zendesk takes comments, their corrections and a new status alike.
-"""
+"""What the engine does on a platform, see `Played`."""
 
 Files = Mapping[str, bytes]
 """Names of files, and what is in them."""
@@ -24,7 +21,12 @@ Files = Mapping[str, bytes]
 class Played(ABC):
     """A platform as it is played in tests: `Slack`, `Zendesk` or `Discord`.
 
-    An outage is over when its test is. What the engine was to fail at and never tried is told in the transcript.
+    The engine's calls can be made to fail by what they do: `post` a message or a comment, `open` a thread or a ticket,
+    `edit` or `delete` what it posted, `upload` a file. Where a platform has one call for two of these, they fail
+    together: Slack opens a thread by posting, Discord posts files with their message, and Zendesk takes comments,
+    corrections and a new status alike.
+
+    All of it is over when its test is. What was to fail, and was never tried, is told in the transcript.
     """
 
     _platform: StandIn
@@ -136,8 +138,8 @@ class Played(ABC):
 
     def _unmet(self) -> Iterator[str]:
         """A line of the transcript for the failures that the engine never met."""
-        if self._platform.planned:
-            yield f"({self._platform.planned} failures were planned that no call of the engine has met)"
+        if count := self._platform.planned:
+            yield f"({count} planned {'failure' if count == 1 else 'failures'} that no call of the engine has met)"
 
 
 class Worded(Protocol):

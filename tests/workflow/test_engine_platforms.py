@@ -149,4 +149,4 @@ def test_changes_files_and_outages_go_all_the_way(runllm_engine: RunningEngine, 
     thread.until_shown("Sorry for that")
     assert {"how-to.pdf": b"%PDF"} in [one.files for one in thread.messages]
     assert len(thread.read(2)) == len(set(thread.read(2))), "nothing was posted twice"
-    assert "planned" not in slack.transcript() + zendesk.transcript() + discord.transcript()
+    assert "planned failure" not in slack.transcript() + zendesk.transcript() + discord.transcript()

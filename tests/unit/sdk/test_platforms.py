@@ -425,7 +425,7 @@ def test_discord_fails_refuses_and_is_away_in_the_same_words(discord: Discord, b
     discord.will_fail("post", status=429)
     discord.will_refuse("post")
     assert [post() for _ in range(5)] == [503, 503, 429, 403, 200]
-    assert "(1 failures were planned that no call of the engine has met)" in discord.transcript()
+    assert "(1 planned failure that no call of the engine has met)" in discord.transcript()
     discord.will_lose_reply("post")
     with pytest.raises(httpx.TransportError):
         post()
@@ -442,7 +442,7 @@ def test_an_outage_is_over_when_its_test_is(serving: Serving, engine: Engine) ->
     for one in (slack, zendesk, discord):
         one.will_fail("post", 5)
         one._do(lambda one=one: setattr(one._platform, "is_away", True))
-        assert "(5 failures were planned that no call of the engine has met)" in one.transcript()
+        assert "(5 planned failures that no call of the engine has met)" in one.transcript()
     serving.begin_test()
     assert serving.used == []
     assert [one.transcript() for one in (slack, zendesk, discord)] == ["", "", ""]
