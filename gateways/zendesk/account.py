@@ -352,12 +352,12 @@ class _Wire(HTTPAdapter):
             with session.post(f"https://{self._host}/oauth/tokens", json=body, timeout=_TIMEOUT) as response:
                 if response.status_code in (400, 401, 403):
                     code = _oauth_error(response)
-                    if code == "invalid_client":
-                        raise NotConnected(
-                            f"{self._host} does not know the engine's OAuth client, or its secret was changed "
-                            "(invalid_client). Put RUNLLM_ZENDESK_CLIENT_ID and RUNLLM_ZENDESK_CLIENT_SECRET right"
-                        )
-                    raise RenewalRefused(f"{self._host} refuses the sign-in ({code}). {_SIGN_IN}")
+                    if code == "invalid_grant":
+                        raise RenewalRefused(f"{self._host} refuses the sign-in ({code}). {_SIGN_IN}")
+                    raise NotConnected(
+                        f"{self._host} gives the engine no tokens ({code}). Look at the OAuth client there, and put "
+                        "RUNLLM_ZENDESK_CLIENT_ID and RUNLLM_ZENDESK_CLIENT_SECRET right"
+                    )
                 response.raise_for_status()
                 answer: Any = response.json()
                 if not isinstance(answer, dict) or not answer.get("access_token"):

@@ -11,6 +11,7 @@ from worker.session.hosting import Published
 HISTORIES = Path(__file__).parent / "histories"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CHANGED = Path(__file__).parent / "changed"
+EARLIER = Path(__file__).parent / "earlier"
 
 Script = Callable[[Desk, Talk], Awaitable[None]]
 

@@ -4,7 +4,8 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.workflow import NondeterminismError
 
-from tests.replay.cases import CASES, CHANGED, EXAMPLES, HISTORIES, Case
+from runllm.bundle import BundleEntry
+from tests.replay.cases import CASES, CHANGED, EARLIER, EXAMPLES, HISTORIES, Case
 from worker.session.hosting import Published, prepare, session_replayer
 
 pytestmark = pytest.mark.workflow
@@ -21,6 +22,19 @@ async def replay(case: Case, published: Published) -> Exception | None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_a_recorded_conversation_replays(case: Case) -> None:
     assert await replay(case, case.published(EXAMPLES)) is None
+
+
+async def test_a_session_whose_handler_failed_before_anybody_was_told_of_that_replays() -> None:
+    """Recorded by an engine that did not tell them: `make record-history` must not record it again."""
+    entry = BundleEntry(name="stumbles", module="stumbles", function="stumbles")
+    published = Published("stumbles", "recorded", EARLIER, entry, [])
+    prepare(published)
+    text = (EARLIER / "failed_untold.json").read_text()
+    assert "session.report" in text
+    assert "handover.own_up" not in text
+    history = WorkflowHistory.from_json("session-1", text)
+    result = await session_replayer(published).replay_workflow(history, raise_on_replay_failure=False)
+    assert result.replay_failure is None
 
 
 async def test_a_changed_handler_fails_and_the_message_names_the_call() -> None:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
 from gateways import renewing
+from gateways.outlets import Outlets
 from gateways.platforms import PlatformSettings, SlackSettings, ZendeskSettings
 from gateways.renewing import to_the_end, written_down
 from gateways.slack import setup as slack_setup
@@ -81,6 +82,12 @@ async def died(store: Store, lease: str, process: asyncio.subprocess.Process) ->
 
 
 # Slack: the old refresh token is good for a short while yet
+
+
+class NoHub:
+    """Nobody looks on."""
+
+    def poke(self, surface_key: str) -> None: ...
 
 
 @dataclass
@@ -155,6 +162,18 @@ async def test_after_slacks_grace_the_token_is_used_to_its_end_and_the_doctor_sa
         await team.workspaces().need("T1")
     assert len(team.slack.calls) == asked, "a refusal is not asked for again and again"
     assert "xoxe-1" not in caplog.text
+
+
+async def test_the_doctor_renews_slacks_token_before_it_looks_and_says_how_long_it_lasts(team: Team) -> None:
+    platforms = PlatformSettings(public_url="https://support.example", slack=team.settings)
+    await slack_setup.refresh(Outlets(team.store, NoHub(), SEAL, platforms), "T1")
+    sealed = await kept(team.store, "slack", "T1")
+    assert sealed["expires_at"] > time.time() + 40_000
+    said = {one.text: one.verdict for one in (await slack_setup.check(platforms, sealed)).findings}
+    assert said["The token ends every twelve hours, and the engine renews it by itself."] == "good"
+    bare = PlatformSettings(slack=team.settings.model_copy(update={"client_secret": None}))
+    (text,) = [one.text for one in (await slack_setup.check(bare, sealed)).findings if "twelve hours" in one.text]
+    assert "RUNLLM_SLACK_CLIENT_SECRET, which are not set" in text
 
 
 async def test_whoever_installs_the_app_again_while_it_is_renewed_has_the_last_word(team: Team) -> None:

@@ -300,6 +300,25 @@ async def test_the_doctor_renews_what_has_ended_before_it_looks(desk: Desk) -> N
     assert all(finding["verdict"] != "bad" for finding in listed["findings"]), listed["findings"]
 
 
+async def test_the_doctor_tells_of_a_lost_sign_in_and_signing_in_again_ends_it(desk: Desk) -> None:
+    await desk.sign_in()
+    await desk.change(expires_at=time.time() + 600, asked_at=time.time() - 60)  # by a process that was killed then
+    desk.acme.oauth.refresh.clear()
+    desk.acme.oauth.tokens.clear()
+
+    async def bad() -> list[str]:
+        (listed,) = (await desk.api.call("GET", "installations?check=true"))["installations"]
+        return [finding["text"] for finding in listed["findings"] if finding["verdict"] == "bad"]
+
+    for _ in range(2):
+        (text,) = await bad()
+        assert "did not come to write them down" in text
+        assert "runllm connect zendesk --subdomain acme --sign-in" in text
+    await desk.sign_in()
+    assert await bad() == []
+    assert (await (await desk.accounts().get("acme")).me())["role"] == "admin"
+
+
 async def test_a_token_that_is_taken_back_means_a_new_connection_unless_there_is_a_newer_one(desk: Desk) -> None:
     await desk.sign_in()
     kept = await desk.kept()
