@@ -75,8 +75,8 @@ def sync(
 ) -> None:
     """Index a source again.
 
-    What has not changed is not read. Where more than half of the documents are not found any more, and more than ten,
-    all are kept until you say --accept-removals.
+    What has not changed is not read. Documents that are not found any more are forgotten; where they are more than
+    half, and more than ten, they are kept, and --accept-removals forgets them.
     """
     with in_words():
         engine = Engine.of(server, api_key)
