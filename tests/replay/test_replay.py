@@ -12,8 +12,11 @@ pytestmark = pytest.mark.workflow
 
 
 async def replay(case: Case, published: Published) -> Exception | None:
+    return await replay_text((HISTORIES / f"{case.name}.json").read_text(), published)
+
+
+async def replay_text(text: str, published: Published) -> Exception | None:
     prepare(published)
-    text = (HISTORIES / f"{case.name}.json").read_text()
     history = WorkflowHistory.from_json("session-1", text)
     result = await session_replayer(published).replay_workflow(history, raise_on_replay_failure=False)
     return result.replay_failure
@@ -28,13 +31,19 @@ async def test_a_session_whose_handler_failed_before_anybody_was_told_of_that_re
     """Recorded by an engine that did not tell them: `make record-history` must not record it again."""
     entry = BundleEntry(name="stumbles", module="stumbles", function="stumbles")
     published = Published("stumbles", "recorded", EARLIER, entry, [])
-    prepare(published)
     text = (EARLIER / "failed_untold.json").read_text()
     assert "session.report" in text
     assert "handover.own_up" not in text
-    history = WorkflowHistory.from_json("session-1", text)
-    result = await session_replayer(published).replay_workflow(history, raise_on_replay_failure=False)
-    assert result.replay_failure is None
+    assert await replay_text(text, published) is None
+
+
+async def test_a_session_from_before_threads_apart_were_bound_replays() -> None:
+    """Recorded by an engine that took them for bound, and so told the record nothing of the second one."""
+    begin, go_on = (BundleEntry(name=name, module="apart", function=name) for name in ("begin", "go_on"))
+    published = Published("apart", "recorded", EARLIER, begin, [go_on])
+    text = (EARLIER / "apart.json").read_text()
+    assert text.count("surfaces.create_slack_thread") > 1
+    assert await replay_text(text, published) is None
 
 
 async def test_a_changed_handler_fails_and_the_message_names_the_call() -> None:
