@@ -855,6 +855,20 @@ def test_a_task_that_is_not_published_is_refused_as_in_the_engine() -> None:
         Rehearsal(front, [back]).say("hi")
 
 
+def test_a_task_whose_surfaces_are_not_listened_to_is_refused_where_the_engine_does() -> None:
+    @handler
+    def forgets(agent: Agent, event: Event) -> None:
+        with pytest.raises(UsageError, match="thread"):
+            agent.listen([event.conversation.surface], waits_for_slack)
+
+    @task()
+    def waits_for_slack(agent: Agent, event: Event, thread: SlackThread) -> None: ...
+
+    talk = Rehearsal(forgets, [waits_for_slack])
+    talk.say("hi")
+    assert talk.handler == "forgets"
+
+
 def test_surfaces_stay_in_sync_after_the_end() -> None:
     threads: list[SlackThread] = []
 
