@@ -142,7 +142,10 @@ class Rehearsal:
         self._stage.meanwhile.append(Click(button_id, user, after))
 
     def will_say(self, text: str, *, on: ChatSurface | None = None, user: str = "user", mentions: bool = False) -> None:
-        """Scripts a message that arrives while a handler waits for a button: the current handler gets it."""
+        """Scripts a message that arrives while a handler waits for a button: the current handler gets it.
+
+        For one with files, or an internal comment, have `will_look` call `say`; for a change of one, `edit`.
+        """
         say = Meanwhile(f"say {text!r}", lambda: self.say(text, on=on, user=user, mentions=mentions))
         self._stage.meanwhile.append(say)
 

@@ -229,7 +229,8 @@ class Slack(Played):
             for first in new:
                 if _is_first(first):
                     yield self._line(first)
-                    yield from (f"  {self._line(one)}" for one in new if one.get("thread_ts") == first["ts"])
+                    replies = [one for one in new if one.get("thread_ts") == first["ts"] != one["ts"]]
+                    yield from (f"  {self._line(one)}" for one in replies)
                     yield from (f"  {one}" for one in self._whispers(first["ts"]))
         failed = [status for _, status in self._platform.deliveries[self._delivered :] if not 200 <= status < 300]
         if failed:

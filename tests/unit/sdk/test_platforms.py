@@ -306,6 +306,7 @@ def test_the_first_message_of_a_thread_with_replies_leaves_a_note_in_slack(servi
     thread.says("Careful", by="Grace")
     thread.first.delete()
     assert [one.text for one in thread.messages] == ["This message was deleted.", "Careful"]
+    assert thread.slack.transcript().splitlines()[1:] == ["somebody: This message was deleted.", "  Grace: Careful"]
     with pytest.raises(AssertionError, match="the message was deleted before"):
         thread.first.delete()
 
