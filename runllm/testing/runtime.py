@@ -19,7 +19,6 @@ from runllm.bridge.triggers import Trigger, default_trigger
 from runllm.decorators import EntrypointWrapper, TaskWrapper
 from runllm.errors import HandlerLeft, StepError, UsageError
 from runllm.operations import ButtonWait, Chat, MessageRef, Operation, PostMessage, ToolCall
-from runllm.parameters import bind
 from runllm.testing.backstage import Backstage
 from runllm.tools import ToolWrapper, by_name, tools_beside, use
 
@@ -157,7 +156,7 @@ class RehearsalRuntime:
         """Makes another handler the current one."""
         stage = self._stage
         for each in filter(None, (handler, on_timeout)):
-            bind(stage.published(each.name).function, on)
+            stage.published(each.name)
         chosen = triggers if triggers is not None else [default_trigger(surface) for surface in on]
         stage.on, stage.handler = list(zip(on, chosen, strict=True)), handler.name
         stage.silence, stage.on_timeout = timeout, on_timeout.name if on_timeout else ""

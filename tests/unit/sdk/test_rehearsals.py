@@ -678,6 +678,21 @@ def test_a_comment_cannot_be_edited_so_another_one_corrects_it() -> None:
     assert talk.texts(TICKET) == ["rdeo it", "redo it", "do it"]
 
 
+def test_a_surface_that_the_session_ended_on_changes_nothing_elsewhere() -> None:
+    others = [THREAD.model_copy(update={"config": THREAD.config.model_copy(update={"thread_ts": ts})}) for ts in "23"]
+
+    @task()
+    def copies(agent: Agent, event: Event) -> None:
+        for other in others:
+            agent.sync_conversation(event.conversation, other)
+        agent.terminate(keep_in_sync=others)
+
+    talk = Rehearsal(copies, on=[THREAD])
+    talk.say("rdeo it")
+    assert talk.edit("rdeo it", "redo it") == []
+    assert [talk.texts(other) for other in others] == [["rdeo it"], ["rdeo it"]]
+
+
 def test_only_what_somebody_wrote_there_can_be_changed() -> None:
     talk = Rehearsal(passes_on, on=[THREAD, TICKET])
     talk.say("hello")
