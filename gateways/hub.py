@@ -6,6 +6,8 @@ Nothing here is a record. What is lost costs a second: streams also look into th
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
@@ -48,6 +50,13 @@ class Poke(Frozen):
 
     kind: Literal["poke"] = "poke"
     surface_key: str
+
+
+class Said(Frozen):
+    """Somebody has written a message where answers appear as they are made. What it says is in the record."""
+
+    session_id: int
+    chat_id: int
 
 
 Pulse: TypeAlias = Annotated[Delta | Stage | Poke, Field(discriminator="kind")]
@@ -102,18 +111,38 @@ class Subscription:
             self._queue.put_nowait(None)
 
 
-class Hub:
-    """Hands pulses to the open streams of this process."""
+class Listening:
+    """A worker that wants to know at once what people write. One that does not keep up misses some of it."""
 
     def __init__(self) -> None:
+        self._queue: asyncio.Queue[Said | None] = asyncio.Queue(_QUEUE)
+
+    async def next(self, patience: float) -> Said | None:
+        """What was written next; None when that was nothing for `patience` seconds."""
+        try:
+            return await asyncio.wait_for(self._queue.get(), patience)
+        except TimeoutError:
+            return None
+
+    def put(self, said: Said | None) -> None:
+        """Passes it on, unless too much is waiting."""
+        with suppress(asyncio.QueueFull):
+            self._queue.put_nowait(said)
+
+
+class Hub:
+    """Hands pulses to the open streams of this process, and to a worker what people write."""
+
+    def __init__(self) -> None:
+        self._workers: set[Listening] = set()
         self._open: dict[str, set[Subscription]] = defaultdict(set)
         self._drafts: dict[str, Draft] = {}
-        self._closing = False
+        self.is_closing = False
 
     def subscribe(self, surface_key: str) -> Subscription:
         """Opens a view of one surface. Give it back with `unsubscribe`."""
         subscription = Subscription(surface_key)
-        if self._closing:
+        if self.is_closing:
             subscription.end()
         self._open[surface_key].add(subscription)
         return subscription
@@ -140,6 +169,24 @@ class Hub:
         """The same for what people wrote themselves: it is on their screens, and the answer to it goes first."""
         asyncio.get_running_loop().call_later(_SOON, self.poke, surface_key)
 
+    @contextmanager
+    def listening(self) -> Iterator[Listening]:
+        """A worker listens to what people write, for as long as the block lasts."""
+        worker = Listening()
+        self._workers.add(worker)
+        if self.is_closing:
+            worker.put(None)
+        try:
+            yield worker
+        finally:
+            self._workers.discard(worker)
+
+    def say(self, said: Said) -> None:
+        """Tells the worker that listens. Of several nobody knows which one will be asked: then none is told."""
+        if len(self._workers) == 1:
+            for worker in self._workers:
+                worker.put(said)
+
     def draft(self, surface_key: str) -> Draft | None:
         """The answer that is being made for a surface, for streams that join in its middle."""
         draft = self._drafts.get(surface_key)
@@ -161,7 +208,9 @@ class Hub:
 
     def close(self) -> None:
         """Ends all streams: the process stops."""
-        self._closing = True
+        self.is_closing = True
+        for worker in self._workers:
+            worker.put(None)
         for views in list(self._open.values()):
             for subscription in tuple(views):
                 subscription.end()

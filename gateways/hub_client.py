@@ -1,18 +1,25 @@
-"""The workers' side of the hub: fire and forget."""
+"""The workers' side of the hub: what they tell is fire and forget, what they hear is a bonus."""
 
 import asyncio
 import logging
+import random
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import aiohttp
+from pydantic import ValidationError
 
-from gateways.hub import MAX_BATCH, PULSES, Delta, Poke, Pulse, Stage, units
+from gateways.hub import MAX_BATCH, PULSES, Delta, Poke, Pulse, Said, Stage, units
 from gateways.signing import hub_token
 
 log = logging.getLogger(__name__)
 
 _WAITING = 2000
 _TIMEOUT = aiohttp.ClientTimeout(total=2.0)
+_LISTENING = aiohttp.ClientTimeout(total=None, connect=2.0, sock_read=40.0)
+_AGAIN = 2.0
+"""Seconds until a gateway that was not there is asked again."""
+
 _MERGED = 4000
 
 
@@ -40,6 +47,18 @@ class HubClient:
     def stage(self, surface_key: str, text: str) -> None:
         """Shows what the agent is doing; empty for nothing any more."""
         self._put(Stage(surface_key=surface_key, text=text))
+
+    async def hear(self) -> AsyncIterator[Said]:
+        """What people write from now on, for as long as anybody asks for the next. What is lost is lost."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        async with aiohttp.ClientSession(timeout=_LISTENING, headers=headers) as http:
+            while True:
+                with suppress(aiohttp.ClientError, TimeoutError, OSError, ValidationError):
+                    async with http.get(self._url, raise_for_status=True) as response:
+                        async for line in response.content:
+                            if line.strip():
+                                yield Said.model_validate_json(line)
+                await asyncio.sleep(random.uniform(0.5, 1.5) * _AGAIN)
 
     async def close(self) -> None:
         """Sends what is left, for two seconds at most."""

@@ -5,8 +5,9 @@ from pydantic import ValidationError
 
 from gateways.hub import PULSES
 from gateways.refusals import RefusedError, first_problem
-from gateways.services import services
+from gateways.services import Services, services
 from gateways.signing import is_hub_token
+from gateways.streams import HEARTBEAT
 from store import inbox
 
 _BODY_LIMIT = 4 * 1024 * 1024
@@ -14,15 +15,16 @@ _BODY_LIMIT = 4 * 1024 * 1024
 
 def routes() -> list[web.AbstractRouteDef]:
     """Routes that no customer sees."""
-    return [web.post("/internal/hub", take_pulses), web.get("/healthz", health)]
+    return [
+        web.post("/internal/hub", take_pulses),
+        web.get("/internal/hub", tell_what_is_said),
+        web.get("/healthz", health),
+    ]
 
 
 async def take_pulses(request: web.Request) -> web.Response:
     """Pulses from the workers, a list."""
-    deps = services(request)
-    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if not is_hub_token(deps.settings.secret, token):
-        raise RefusedError(401, "unknown_key", "Only processes with this installation's RUNLLM_SECRET may call this.")
+    deps = _ours(request)
     if (request.content_length or 0) > _BODY_LIMIT:
         raise RefusedError(413, "too_large", "That is too much news at once; send it in smaller batches.")
     try:
@@ -32,6 +34,27 @@ async def take_pulses(request: web.Request) -> web.Response:
     for pulse in pulses:
         deps.hub.publish(pulse)
     return web.Response(status=204)
+
+
+async def tell_what_is_said(request: web.Request) -> web.StreamResponse:
+    """A worker listens: a line for each message that people write, and an empty one when there was none for a while."""
+    deps = _ours(request)
+    response = web.StreamResponse(headers={"Content-Type": "application/jsonl", "Cache-Control": "no-store"})
+    await response.prepare(request)
+    with deps.hub.listening() as worker:
+        while not deps.hub.is_closing:
+            said = await worker.next(HEARTBEAT)
+            await response.write(said.model_dump_json().encode() + b"\n" if said is not None else b"\n")
+    return response
+
+
+def _ours(request: web.Request) -> Services:
+    """What the gateway shares, for a process of this installation."""
+    deps = services(request)
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if not is_hub_token(deps.settings.secret, token):
+        raise RefusedError(401, "unknown_key", "Only processes with this installation's RUNLLM_SECRET may call this.")
+    return deps
 
 
 async def health(request: web.Request) -> web.Response:

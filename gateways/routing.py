@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateways.adapter import Earlier, Inbound
+from gateways.hub import Said
 from gateways.matching import Match, Route, is_listened, match_routes
 from gateways.wire import Envelope
 from runllm.bridge.messages import MessageType
@@ -89,17 +90,23 @@ class Routing:
     """Takes inbound events of all surfaces in."""
 
     def __init__(
-        self, store: Store, deliver: Callable[[int, Letter | None], None], poke: Callable[[str], None]
+        self,
+        store: Store,
+        deliver: Callable[[int, Letter | None], None],
+        poke: Callable[[str], None],
+        say: Callable[[Said], None] = lambda said: None,
     ) -> None:
         """
         Args:
             deliver: Called with a session's id once it has something to be told, and with that where nothing else comes
                 first. Must return at once.
             poke: Called with a surface's key once what it shows has changed. Must return at once.
+            say: Called with a new message to us that a session is about to be told. Must return at once.
         """
         self._store = store
         self._deliver = deliver
         self._poke = poke
+        self._say = say
         self._jobs: set[asyncio.Task[Accepted]] = set()
 
     async def take_in(self, inbound: Inbound) -> Accepted:
@@ -115,6 +122,8 @@ class Routing:
     async def _take_in(self, inbound: Inbound) -> Accepted:
         accepted, letter = await self._record_once(inbound)
         if accepted.session_id is not None and accepted.inbox_id and not accepted.ignored and not accepted.is_complete:
+            if inbound.kind == "message" and inbound.surface.type in _OURS and accepted.chat_id is not None:
+                self._say(Said(session_id=accepted.session_id, chat_id=accepted.chat_id))
             self._deliver(accepted.session_id, letter)
         self._poke(surface_key(inbound.surface))
         return accepted
@@ -152,7 +161,7 @@ async def _record(db: AsyncSession, inbound: Inbound, *, look: bool) -> _Recorde
     if seen is not None:
         return _as_before(seen), None
     key = surface_key(inbound.surface)
-    session = await sessions.bound_session(db, key)
+    session, said_last = await sessions.bound_as(db, key) or (None, {})
     match inbound.kind:
         case "button":
             return await _record_click(db, inbound, key, session)
@@ -163,14 +172,19 @@ async def _record(db: AsyncSession, inbound: Inbound, *, look: bool) -> _Recorde
         case "status":
             return await _record_status(db, inbound, key, session)
         case "message" | "reaction":
-            return await _record_message(db, inbound, key, session)
+            if session is not None and isinstance(inbound.surface, ChatWidget) and inbound.surface.config.context:
+                await sessions.refresh(db, session.id, inbound.surface, said_last)  # maybe from another page
+            return await _record_message(db, inbound, key, session, look=look)
 
 
-async def _record_message(db: AsyncSession, inbound: Inbound, key: str, session: Session | None) -> _Recorded:
+async def _record_message(
+    db: AsyncSession, inbound: Inbound, key: str, session: Session | None, *, look: bool
+) -> _Recorded:
     if inbound.surface.type not in _OURS and await effects.is_ours(db, key, inbound.remote_id):
         return await _add(db, inbound, key, session, ignored="the engine wrote this itself")
-    if inbound.kind == "message" and session and await messages.find_posting(db, key, inbound.remote_id) is not None:
-        return await _add(db, inbound, key, session, ignored=RECORDED)
+    if inbound.kind == "message" and session and look:
+        if await messages.find_posting(db, key, inbound.remote_id) is not None:
+            return await _add(db, inbound, key, session, ignored=RECORDED)
     changes = await _waiting_for(db, inbound, key)
     if changes and changes[-1].kind == "delete":
         await inbox.catch_up(db, [one.inbox_id for one in changes], session.id if session else None, None)
@@ -183,14 +197,11 @@ async def _record_message(db: AsyncSession, inbound: Inbound, key: str, session:
         session = await sessions.create(
             db, agent_id=match.agent_id, published_name=match.published_name, surface=inbound.surface
         )
-    elif isinstance(inbound.surface, ChatWidget) and inbound.surface.config.context:
-        await sessions.refresh(db, session.id, inbound.surface)  # the visitor may have gone to another page
     if match is not None:
         for one in inbound.earlier:
             await _write_down(db, session, key, one)
     if inbound.kind == "message":
-        is_new = match is None and inbound.surface.type in _OURS
-        message = await _write_down(db, session, key, inbound, changes, is_new=is_new)
+        message = await _write_down(db, session, key, inbound, changes, is_new=inbound.surface.type in _OURS)
     else:
         message = await _reacted_to(db, session, key, inbound.remote_id)
     return await _add(db, inbound, key, session, message=message, match=match)
@@ -215,7 +226,7 @@ async def _write_down(
 ) -> Message | None:
     """What somebody said, as it is after `changes`, where it is shown; nothing where the record has it already.
 
-    Whoever has looked for it says `is_new`.
+    What nearly always `is_new` is not looked for before: where it is not, the database refuses it.
     """
     if not is_new and await messages.find_posting(db, key, said.remote_id) is not None:
         return None
@@ -235,9 +246,11 @@ async def _write_down(
         is_from_bot=said.is_from_bot and not is_ours,
         at=said.at if isinstance(said, Earlier) else None,
     )
-    await messages.post(
+    posting = await messages.post(
         db, session_id=session.id, chat_id=message.id, surface_key=key, remote_id=said.remote_id, is_new=True
     )
+    if posting.chat_id != message.id:
+        raise _BeatenError
     if changes:
         await inbox.catch_up(db, [one.inbox_id for one in changes], session.id, message.id)
     return message

@@ -62,7 +62,7 @@ def build(settings: GatewaySettings, store: Store, temporal: Temporal, setups: S
         temporal=temporal,
         hub=hub,
         delivery=delivery,
-        routing=Routing(store, delivery.soon, hub.poke_soon),
+        routing=Routing(store, delivery.soon, hub.poke_soon, hub.say),
         indexing=Indexing(store, temporal),
         outlets=outlets,
         setups=setups,

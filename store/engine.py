@@ -6,8 +6,10 @@ change are taken in one order, a published workflow before its versions, inbox r
 messages and postings. For SQLite see store/sqlite.py.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -60,13 +62,13 @@ class Store:
 
         Do not begin a second one inside: on SQLite it would wait for the first.
         """
-        async with self._writing() as db, db.begin():
+        async with _transaction(self._writing()) as db:
             yield db
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """One read-only transaction; a write in it is refused by the database."""
-        async with self._reading() as db, db.begin():
+        async with _transaction(self._reading()) as db:
             yield db
 
     async def close(self) -> None:
@@ -83,6 +85,37 @@ class Store:
                 await engine.dispose()
         async with self.read() as db:
             await db.connection()
+
+
+@asynccontextmanager
+async def _transaction(db: AsyncSession) -> AsyncIterator[AsyncSession]:
+    """Committed where the block ends well. Whoever is cancelled at its end waits until it has ended."""
+    try:
+        await db.begin()
+        yield db
+    except BaseException:
+        await _whole(db.close())  # and with that rolled back
+        raise
+    await _whole(_commit(db))
+
+
+async def _commit(db: AsyncSession) -> None:
+    try:
+        await db.commit()
+    finally:
+        await db.close()
+
+
+async def _whole(end: Coroutine[Any, Any, None]) -> None:
+    """A commit or a rollback that stops half way costs the connection, and nobody knows what became of it."""
+    job = asyncio.create_task(end)
+    try:
+        await asyncio.shield(job)
+    except asyncio.CancelledError:
+        await asyncio.wait([job])
+        if not job.cancelled():
+            job.exception()  # who is cancelled has no use for it
+        raise
 
 
 def database_url(url: str) -> URL:

@@ -107,7 +107,7 @@ async def post(
 ) -> Posting:
     """Records that a message is shown on a surface. The same effect, or the same place, is recorded once.
 
-    Whoever has looked whether the place is taken, in this transaction, says `is_new`: then nobody looks twice.
+    Whoever has looked whether the place is taken, in this transaction, or does not expect that, says `is_new`.
     """
     same: ColumnElement[bool] = (Posting.surface_key == surface_key) & (Posting.remote_id == remote_id)
     if effect_key is not None:

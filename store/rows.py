@@ -1,11 +1,13 @@
 """Writes rows where several processes may write the same one: a unique constraint decides, not a look beforehand."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Update, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.dml import ReturningInsert
 
 from store.models import Row
 
@@ -16,6 +18,9 @@ Insert = postgresql.Insert | sqlite.Insert
 FRESH = {"populate_existing": True, "synchronize_session": False}
 """Execution options that make a statement return what the database has, not what the session remembers."""
 
+_INSERTED = {**FRESH, "render_nulls": True}
+"""A column that is given as None is NULL, whatever its default."""
+
 
 def insert(db: AsyncSession, model: type[R]) -> Insert:
     """An INSERT that knows ON CONFLICT, in the database's dialect."""
@@ -24,8 +29,15 @@ def insert(db: AsyncSession, model: type[R]) -> Insert:
 
 async def insert_new(db: AsyncSession, model: type[R], /, **values: Any) -> R | None:
     """Inserts a row; None where a unique constraint says that there is one already."""
-    statement = insert(db, model).values(**values).on_conflict_do_nothing().returning(model)
-    return (await db.scalars(statement, execution_options=FRESH)).one_or_none()
+    statement = _inserting(db.get_bind().dialect.name, model)
+    return (await db.scalars(statement, values, execution_options=_INSERTED)).one_or_none()
+
+
+@cache
+def _inserting(dialect: str, model: type[Row]) -> ReturningInsert[Any]:
+    """To put a statement together takes longer than SQLite takes to execute it."""
+    statement = sqlite.insert(model) if dialect == "sqlite" else postgresql.insert(model)
+    return statement.on_conflict_do_nothing().returning(model)
 
 
 async def insert_missing(db: AsyncSession, model: type[R], rows: Sequence[Mapping[str, Any]]) -> None:

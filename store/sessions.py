@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from runllm.bridge.surfaces import AnySurface, ChatSurface, surface_key
 from store.models import Session, SessionLogRow, SurfaceBinding, now
-from store.rows import change_one, find, insert_missing, insert_new
+from store.rows import FRESH, change_one, find, insert_missing, insert_new
 
 _SURFACE: TypeAdapter[ChatSurface] = TypeAdapter(AnySurface)
 
@@ -59,10 +59,17 @@ async def bind(
     return await insert_new(db, SurfaceBinding, **new) or await bind(db, session_id, surface)
 
 
-async def refresh(db: AsyncSession, session_id: int, surface: ChatSurface) -> SurfaceBinding | None:
-    """Records what a surface that the session has says now; None where the session does not have it."""
+async def refresh(
+    db: AsyncSession, session_id: int, surface: ChatSurface, before: Mapping[str, Any] | None = None
+) -> SurfaceBinding | None:
+    """Records what a surface that the session has says now; None where the session does not have it.
+
+    Whoever knows what it said `before` gives that: where it says the same nothing is written, and the result is None.
+    """
     mine = (SurfaceBinding.surface_key == surface_key(surface)) & (SurfaceBinding.session_id == session_id)
     content = surface.model_dump(mode="json")
+    if content == before:
+        return None
     return await change_one(db, update_rows(SurfaceBinding).where(mine).values(surface=content), SurfaceBinding)
 
 
@@ -70,6 +77,14 @@ async def bound_session(db: AsyncSession, surface_key: str) -> Session | None:
     """The session that a surface belongs to."""
     bound = select(SurfaceBinding.session_id).where(SurfaceBinding.surface_key == surface_key).scalar_subquery()
     return await find(db, Session, Session.id == bound)
+
+
+async def bound_as(db: AsyncSession, surface_key: str) -> tuple[Session, dict[str, Any]] | None:
+    """The session that a surface belongs to, and what the surface said last."""
+    query = select(Session, SurfaceBinding.surface).join(SurfaceBinding, SurfaceBinding.session_id == Session.id)
+    found = await db.execute(query.where(SurfaceBinding.surface_key == surface_key), execution_options=FRESH)
+    one = found.one_or_none()
+    return None if one is None else (one[0], one[1])
 
 
 async def bound(db: AsyncSession, surface_keys: Sequence[str]) -> set[str]:

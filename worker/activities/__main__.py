@@ -20,6 +20,7 @@ from runllm.errors import UsageError
 from store import notices
 from store.engine import StoreError
 from store.sealing import Seal
+from worker.activities.ahead import Ahead
 from worker.activities.context import Context
 from worker.activities.handover import MODEL_NOTICE
 from worker.activities.spending import CAP_NOTICE, PRICE_NOTICE
@@ -89,19 +90,21 @@ async def _context(settings: ActivitySettings, model: Model, chosen: Chosen) -> 
     store = await open_store(settings.store.database_url, log)
     hub = HubClient(settings.gateway_url, settings.store.secret.get_secret_value())
     outlets = Outlets(store, hub, Seal(settings.store.secret), settings.platforms)
+    ahead = Ahead(PassageRetriever(store, chosen.embedder), store)
     try:
-        yield Context(
-            store=store,
-            adapters=adapters(outlets),
-            openers=openers(outlets),
-            hub=hub,
-            model=model,
-            retriever=PassageRetriever(store, chosen.embedder),
-            handover=settings.model.handover,
-            apology=settings.apology,
-            caps=settings.model.caps,
-            prices=settings.model.prices,
-        )
+        async with _beside(ahead.listen(hub.hear())):
+            yield Context(
+                store=store,
+                adapters=adapters(outlets),
+                openers=openers(outlets),
+                hub=hub,
+                model=model,
+                retriever=ahead,
+                handover=settings.model.handover,
+                apology=settings.apology,
+                caps=settings.model.caps,
+                prices=settings.model.prices,
+            )
     finally:
         await close_model(model)
         await hub.close()

@@ -11,6 +11,9 @@ from runllm.bridge.messages import AnswerCategory, Source
 from runllm.operations import Frozen, ToolCall, ToolSpec
 from worker.answering.evidence import ANSWER_NUMBERS, RELEVANCE_NUMBERS, Evidence
 
+MOST_PASSAGES = 8
+"""That are found for a question."""
+
 Emit = Callable[[str], Awaitable[None]]
 """Takes the next piece of an answer's text while it is being made. Pieces may be lost; the answer is the record."""
 
@@ -168,7 +171,7 @@ class ToolsWanted(Frozen):
 class Retriever(Protocol):
     """Finds passages of an agent's knowledge base."""
 
-    async def find(self, agent_id: int, question: Question, limit: int = 8) -> Found:
+    async def find(self, agent_id: int, question: Question, limit: int = MOST_PASSAGES) -> Found:
         """The best passages for `question`."""
         ...
 
@@ -224,7 +227,7 @@ class Model(Protocol):
 class BoundRetriever(Protocol):
     """A retriever for one agent, as `Model.chat` gets it."""
 
-    async def find(self, question: Question, limit: int = 8) -> Found:
+    async def find(self, question: Question, limit: int = MOST_PASSAGES) -> Found:
         """The best passages for `question`."""
         ...
 
@@ -236,6 +239,6 @@ class RetrieverOf:
     agent_id: int
     retriever: Retriever
 
-    async def find(self, question: Question, limit: int = 8) -> Found:
+    async def find(self, question: Question, limit: int = MOST_PASSAGES) -> Found:
         """The best passages for `question`."""
         return await self.retriever.find(self.agent_id, question, limit)

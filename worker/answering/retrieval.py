@@ -22,7 +22,7 @@ from store.search import Candidate
 from worker.answering.embedding import Embedder
 from worker.answering.evidence import ELSEWHERE, OFF_TOPIC, Chance, Evidence
 from worker.answering.nearness import Nearness
-from worker.answering.protocol import Fitted, Found, Passage, Question, Turn
+from worker.answering.protocol import MOST_PASSAGES, Fitted, Found, Passage, Question, Turn
 from worker.answering.scoring import Floats, Query, Ranked, ranked
 from worker.answering.stems import stem
 from worker.answering.weighing import evidence_of, leaning, likeness
@@ -90,7 +90,7 @@ class PassageRetriever:
         """The vectors, for those who want to know how much memory they take."""
         return self._near
 
-    async def find(self, agent_id: int, question: Question, limit: int = 8) -> Found:
+    async def find(self, agent_id: int, question: Question, limit: int = MOST_PASSAGES) -> Found:
         """The best passages for the last message, seen in the light of the ones before it."""
         known = self._remembered.setdefault(agent_id, _Knowledge())
         internal = question.audience == "internal"

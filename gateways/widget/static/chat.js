@@ -13,6 +13,7 @@ export class RunllmChat extends HTMLElement {
   #nodes = new Map();
   #conversation = null;
   #isDue = false;
+  #isLeading = false; // the visitor has just said something: it is to be seen
   #unread = 0;
   #actions = null;
 
@@ -77,10 +78,8 @@ export class RunllmChat extends HTMLElement {
   async send(text) {
     if (!text.trim()) return;
     window.dispatchEvent(new CustomEvent("runllm-send-message", { detail: { text } }));
-    const sent = this.#conversation.send(text.trim());
-    this.#render();
-    this.#toLatest();
-    await sent;
+    this.#isLeading = true;
+    await this.#conversation.send(text.trim()); // which shows it with the next frame: it is on its way by then
   }
 
   get #isInline() {
@@ -205,7 +204,13 @@ export class RunllmChat extends HTMLElement {
     } else if (this.#conversation.isAwaiting) {
       this.#parts.status.textContent = this.#conversation.stage || "The answer is on its way.";
     }
-    this.#schedule();
+    if (this.#hasBegun()) this.#render(); // the first words are not kept waiting for a frame
+    else this.#schedule();
+  }
+
+  /** Whether there is an answer in the making of which nothing is shown yet. */
+  #hasBegun() {
+    return [...this.#conversation.drafts.keys()].some((id) => !this.#nodes.has(id));
   }
 
   #schedule() {
@@ -222,7 +227,8 @@ export class RunllmChat extends HTMLElement {
   #render() {
     const conversation = this.#conversation;
     const { log, empty, line, fresh, notice, thinking, thinkingText, badge } = this.#parts;
-    const wasAtBottom = this.#isAtBottom();
+    const isFollowing = this.#isLeading || this.#isAtBottom();
+    this.#isLeading = false;
     const entries = [...conversation.entries.values()].sort(inOrder);
     const wanted = entries.map((entry) => this.#nodeOf(entry));
     for (const draft of conversation.drafts.values()) wanted.push(this.#nodeOf({ ...draft, author: "assistant" }, true));
@@ -244,7 +250,7 @@ export class RunllmChat extends HTMLElement {
     notice.hidden = !conversation.notice;
     badge.textContent = String(this.#unread);
     badge.hidden = this.#unread === 0;
-    if (wasAtBottom) this.#toLatest();
+    if (isFollowing) this.#toLatest();
     else this.#noteScroll();
   }
 

@@ -2,14 +2,15 @@
 
 /** The events of a response: {id, event, data}. `alive` is called whenever anything arrives, comments too. */
 export async function* eventsOf(response, alive) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder(); // a stream of its own would pass each piece on a few tasks later
   let rest = "";
   try {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;
       alive();
-      const blocks = (rest + value).split("\n\n");
+      const blocks = (rest + decoder.decode(value, { stream: true })).split("\n\n");
       rest = blocks.pop();
       for (const block of blocks) {
         const event = parse(block);
