@@ -182,9 +182,9 @@ async def _record_message(
 ) -> _Recorded:
     if inbound.surface.type not in _OURS and await effects.is_ours(db, key, inbound.remote_id):
         return await _add(db, inbound, key, session, ignored="the engine wrote this itself")
-    if inbound.kind == "message" and session and look:
-        if await messages.find_posting(db, key, inbound.remote_id) is not None:
-            return await _add(db, inbound, key, session, ignored=RECORDED)
+    is_looked_for = look and inbound.kind == "message" and session is not None
+    if is_looked_for and await messages.find_posting(db, key, inbound.remote_id) is not None:
+        return await _add(db, inbound, key, session, ignored=RECORDED)
     changes = await _waiting_for(db, inbound, key)
     if changes and changes[-1].kind == "delete":
         await inbox.catch_up(db, [one.inbox_id for one in changes], session.id if session else None, None)

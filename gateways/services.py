@@ -9,6 +9,7 @@ from gateways.delivery import Delivery
 from gateways.files import Files, Readers
 from gateways.hub import Hub
 from gateways.indexing import Indexing
+from gateways.origins import Origins
 from gateways.outlets import Outlets
 from gateways.rates import Rate, Seats, client_address
 from gateways.routing import Routing
@@ -28,6 +29,7 @@ class Services:
     hub: Hub
     delivery: Delivery
     routing: Routing
+    origins: Origins
     indexing: Indexing
     outlets: Outlets
     setups: Setups
@@ -55,6 +57,7 @@ def build(settings: GatewaySettings, store: Store, temporal: Temporal, setups: S
     hub = Hub()
     outlets = Outlets(store, hub, Seal(settings.secret), settings.platforms)
     delivery = Delivery(store, temporal)
+    routing = Routing(store, delivery.soon, hub.poke_soon, hub.say)
     limits = settings.limits
     return Services(
         settings=settings,
@@ -62,7 +65,8 @@ def build(settings: GatewaySettings, store: Store, temporal: Temporal, setups: S
         temporal=temporal,
         hub=hub,
         delivery=delivery,
-        routing=Routing(store, delivery.soon, hub.poke_soon, hub.say),
+        routing=routing,
+        origins=Origins(routing.routes),
         indexing=Indexing(store, temporal),
         outlets=outlets,
         setups=setups,

@@ -10,7 +10,6 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateways.conversations import BODY_LIMIT, Seat, conversation_routes
-from gateways.matching import serves_any
 from gateways.pages import HEADERS, page_headers
 from gateways.refusals import RefusedError, checked, read_json
 from gateways.services import services
@@ -66,7 +65,7 @@ async def allowed_origin(request: web.Request) -> str:
     """
     scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
     origin = origin_of(request.headers, scheme, request.host)
-    if origin is None or not serves_any(await services(request).routing.routes(), origin):
+    if origin is None or not await services(request).origins.allows(origin):
         shown = "This page" if origin is None else f"The page {origin[:200]}"
         message = f"{shown} may not use the widget: publish a workflow with a WidgetListener for its domain."
         raise RefusedError(403, "origin_not_allowed", message)
