@@ -10,6 +10,9 @@ from gateways.matching import Route, serves_any
 log = logging.getLogger(__name__)
 
 _FRESH = 1.0
+_AFTERWARDS = 0.2
+"""Seconds: the question is on its way by then."""
+
 _REMEMBERED = 60.0
 _MOST = 1000
 
@@ -17,7 +20,7 @@ _MOST = 1000
 class Origins:
     """Remembers the pages that were let in, so that a question need not wait until the listeners are read again.
 
-    They are read while it is answered. What a page that no workflow listens to any more asks meanwhile, and within a
+    They are read afterwards. What a page that no workflow listens to any more asks meanwhile, and within a
     minute, is answered still. A page that was refused is not remembered: publishing counts at once.
     """
 
@@ -32,9 +35,13 @@ class Origins:
         if age > _REMEMBERED:
             return await self._look(origin)
         if age > _FRESH and origin not in self._looks:
-            look = self._looks[origin] = asyncio.create_task(self._look(origin))
+            look = self._looks[origin] = asyncio.create_task(self._look_soon(origin))
             look.add_done_callback(lambda done: self._end(origin, done))
         return True
+
+    async def _look_soon(self, origin: str) -> bool:
+        await asyncio.sleep(_AFTERWARDS)
+        return await self._look(origin)
 
     async def _look(self, origin: str) -> bool:
         if not serves_any(await self._routes(), origin):

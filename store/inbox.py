@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from store.messages import get as get_message
@@ -17,6 +17,21 @@ GRACE = timedelta(seconds=2)
 """How long whoever took an event in, or took it from `due`, has to deliver it before it is due (again)."""
 
 CAUGHT_UP = "it came before its message, and counted when that came"
+
+# What each message needs is put together once: that takes longer than to execute it.
+_ACCOUNT = (
+    update(InboxRow)
+    .where(InboxRow.id == bindparam("row"), InboxRow.outcome.is_(None))
+    .values(outcome=bindparam("became"), reason=bindparam("because"), accounted_at=bindparam("time"))
+)
+_HAS_EARLIER = select(
+    exists().where(
+        InboxRow.session_id == bindparam("session"),
+        InboxRow.signalled_at.is_(None),
+        InboxRow.outcome.is_(None),
+        InboxRow.id < bindparam("row"),
+    )
+)
 
 
 async def add(
@@ -77,9 +92,8 @@ async def account(db: AsyncSession, outcomes: Sequence[tuple[int, str, str]]) ->
     """Records what became of rows, as (id, outcome, reason). The first outcome of a row stays."""
     at = now()
     for row_id, outcome, reason in sorted(outcomes):
-        unaccounted = (InboxRow.id == row_id) & (InboxRow.outcome.is_(None))
-        values = {"outcome": outcome, "reason": reason, "accounted_at": at}
-        await change_one(db, update(InboxRow).where(unaccounted).values(values), InboxRow)
+        values = {"row": row_id, "became": outcome, "because": reason, "time": at}
+        await db.execute(_ACCOUNT, values, execution_options={"synchronize_session": False})
 
 
 async def catch_up(db: AsyncSession, ids: Sequence[int], session_id: int | None, chat_id: int | None) -> None:
@@ -157,8 +171,7 @@ async def undelivered(db: AsyncSession, session_id: int, limit: int) -> list[Inb
 
 async def has_earlier(db: AsyncSession, row: InboxRow) -> bool:
     """Whether a session has not been told yet of something that came before this row."""
-    waiting = (InboxRow.session_id == row.session_id) & InboxRow.signalled_at.is_(None) & InboxRow.outcome.is_(None)
-    return bool(await db.scalar(select(exists().where(waiting & (InboxRow.id < row.id)))))
+    return bool(await db.scalar(_HAS_EARLIER, {"session": row.session_id, "row": row.id}))
 
 
 async def deliver_again(db: AsyncSession, ids: Sequence[int]) -> None:

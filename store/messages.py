@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -186,12 +186,11 @@ async def transcript(db: AsyncSession, session_id: int, until_chat_id: int | Non
 
 async def said(db: AsyncSession, session_id: int, until_chat_id: int | None = None) -> list[Said]:
     """The same, without what models do not need."""
-    row = Message
-    columns = select(row.id, row.author, row.text, row.author_id, row.author_name, row.is_internal)
-    return [Said(*one) for one in await db.execute(_shown(columns, session_id, until_chat_id))]
+    query = _SAID if until_chat_id is None else _SAID_UNTIL
+    return [Said(*one) for one in await db.execute(query, {"session": session_id, "until": until_chat_id})]
 
 
-def _shown(query: Any, session_id: int, until_chat_id: int | None) -> Any:
+def _shown(query: Any, session_id: Any, until_chat_id: Any) -> Any:
     shown = (
         select(Posting.chat_id, func.min(Posting.position).label("position"))
         .where(Posting.session_id == session_id)
@@ -206,6 +205,22 @@ def _shown(query: Any, session_id: int, until_chat_id: int | None) -> Any:
     mine = (Posting.session_id == session_id) & (Posting.chat_id == until_chat_id)
     last = select(func.min(Posting.position)).where(mine).scalar_subquery()
     return query.where(or_(shown.c.position <= last, last.is_(None)))
+
+
+_COLUMNS = select(Message.id, Message.author, Message.text, Message.author_id, Message.author_name, Message.is_internal)
+# Put together once: that takes longer than to execute it.
+_SAID = _shown(_COLUMNS, bindparam("session"), None)
+_SAID_UNTIL = _shown(_COLUMNS, bindparam("session"), bindparam("until"))
+
+_ASKER = (
+    select(Message.author_id)
+    .join(Posting, Posting.chat_id == Message.id)
+    .where(Message.session_id == bindparam("session"), Message.author == "user", Message.is_internal.is_(False))
+    .order_by(Posting.position, Message.id)
+    .limit(1)
+    .scalar_subquery()
+)
+_AGENT_AND_ASKER = select(Session.agent_id, _ASKER).where(Session.id == bindparam("session"))
 
 
 async def name_of(db: AsyncSession, session_id: int, author_id: str) -> str | None:
@@ -235,15 +250,7 @@ async def agent_and_asker(db: AsyncSession, session_id: int) -> tuple[int, str |
 
     Notes of the team do not count. None where there is no such session.
     """
-    first = (
-        select(Message.author_id)
-        .join(Posting, Posting.chat_id == Message.id)
-        .where(Message.session_id == session_id, Message.author == "user", Message.is_internal.is_(False))
-        .order_by(Posting.position, Message.id)
-        .limit(1)
-        .scalar_subquery()
-    )
-    found = (await db.execute(select(Session.agent_id, first).where(Session.id == session_id))).one_or_none()
+    found = (await db.execute(_AGENT_AND_ASKER, {"session": session_id})).one_or_none()
     return None if found is None else (found[0], found[1])
 
 

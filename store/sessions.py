@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy import update as update_rows
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +16,24 @@ from store.rows import FRESH, change_one, find, insert_missing, insert_new
 _SURFACE: TypeAdapter[ChatSurface] = TypeAdapter(AnySurface)
 
 _AT_ONCE = 500
+
+# What each message needs is put together once: that takes longer than to execute it.
+_BOUND_AS = (
+    select(Session, SurfaceBinding.surface)
+    .join(SurfaceBinding, SurfaceBinding.session_id == Session.id)
+    .where(SurfaceBinding.surface_key == bindparam("key"))
+)
+_SURFACES = (
+    select(SurfaceBinding.surface)
+    .where(SurfaceBinding.session_id == bindparam("session"))
+    .order_by(SurfaceBinding.created_at, SurfaceBinding.surface_key)
+)
+_TAKE_SEQS = (
+    update_rows(Session)
+    .where(Session.id == bindparam("session"))
+    .values(last_seq=Session.last_seq + bindparam("count"), active_at=bindparam("time"))
+    .returning(Session.last_seq)
+)
 
 LogLine = Mapping[str, str]
 """`level`, `text` and, where a handler is known, `handler`."""
@@ -81,9 +99,7 @@ async def bound_session(db: AsyncSession, surface_key: str) -> Session | None:
 
 async def bound_as(db: AsyncSession, surface_key: str) -> tuple[Session, dict[str, Any]] | None:
     """The session that a surface belongs to, and what the surface said last."""
-    query = select(Session, SurfaceBinding.surface).join(SurfaceBinding, SurfaceBinding.session_id == Session.id)
-    found = await db.execute(query.where(SurfaceBinding.surface_key == surface_key), execution_options=FRESH)
-    one = found.one_or_none()
+    one = (await db.execute(_BOUND_AS, {"key": surface_key}, execution_options=FRESH)).one_or_none()
     return None if one is None else (one[0], one[1])
 
 
@@ -110,12 +126,7 @@ async def still_open(db: AsyncSession, prefix: str, limit: int) -> list[str]:
 
 async def surfaces_of(db: AsyncSession, session_id: int) -> list[ChatSurface]:
     """All surfaces of a session, the one it began on first."""
-    query = (
-        select(SurfaceBinding.surface)
-        .where(SurfaceBinding.session_id == session_id)
-        .order_by(SurfaceBinding.created_at, SurfaceBinding.surface_key)
-    )
-    return [_SURFACE.validate_python(surface) for surface in await db.scalars(query)]
+    return [_SURFACE.validate_python(surface) for surface in await db.scalars(_SURFACES, {"session": session_id})]
 
 
 async def open_surfaces(db: AsyncSession, prefix: str) -> list[ChatSurface]:
@@ -167,13 +178,8 @@ async def next_seq(db: AsyncSession, session_id: int) -> int:
 
 async def take_seqs(db: AsyncSession, session_id: int, count: int) -> int:
     """Takes `count` numbers in a row and returns the last of them."""
-    statement = (
-        update_rows(Session)
-        .where(Session.id == session_id)
-        .values(last_seq=Session.last_seq + count, active_at=now())
-        .returning(Session.last_seq)
-    )
-    last = (await db.execute(statement, execution_options={"synchronize_session": False})).scalar_one_or_none()
+    values = {"session": session_id, "count": count, "time": now()}
+    last = await db.scalar(_TAKE_SEQS, values, execution_options={"synchronize_session": False})
     if last is None:
         raise LookupError(f"There is no session {session_id}: it must be created before anything is posted in it.")
     return last
