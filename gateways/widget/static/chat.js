@@ -162,7 +162,10 @@ export class RunllmChat extends HTMLElement {
       p.input.style.height = "auto";
       p.input.style.height = `${Math.min(p.input.scrollHeight, 160)}px`;
     };
-    p.input.addEventListener("input", grow);
+    p.input.addEventListener("input", () => {
+      grow();
+      this.#conversation.prepare();
+    });
     p.input.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();

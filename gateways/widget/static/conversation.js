@@ -56,6 +56,13 @@ export class Conversation extends EventTarget {
     this.#run();
   }
 
+  /** Somebody begins to write: the server is asked for a conversation meanwhile, so that the message need not wait. */
+  prepare() {
+    if (this.#grant || this.#granting) return;
+    const asked = (this.#granting = this.#opened());
+    asked.catch(() => this.#granting === asked && (this.#granting = null)); // the message asks again
+  }
+
   /** Says something. It is shown at once, and marked until the server has it. */
   async send(text) {
     const id = randomId();
@@ -115,7 +122,7 @@ export class Conversation extends EventTarget {
     this.entries.clear();
     this.drafts.clear();
     this.#files.clear();
-    this.#grant = null;
+    this.#grant = this.#granting = null;
     this.#last = this.stage = this.notice = "";
     this.isAwaiting = false;
     remember(this.#key, null);
@@ -173,12 +180,18 @@ export class Conversation extends EventTarget {
 
   async #granted() {
     if (this.#grant) return this.#grant;
-    this.#granting ??= this.#post("conversations", this.#opening)
-      .then(read)
-      .finally(() => (this.#granting = null));
-    this.#grant = await this.#granting;
+    this.#granting ??= this.#opened();
+    try {
+      this.#grant = await this.#granting;
+    } finally {
+      this.#granting = null;
+    }
     this.#savePending();
     return this.#grant;
+  }
+
+  #opened() {
+    return this.#post("conversations", this.#opening).then(read);
   }
 
   #post(what, body, token) {
