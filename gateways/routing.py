@@ -122,7 +122,8 @@ class Routing:
     async def _take_in(self, inbound: Inbound) -> Accepted:
         accepted, letter = await self._record_once(inbound)
         if accepted.session_id is not None and accepted.inbox_id and not accepted.ignored and not accepted.is_complete:
-            if inbound.kind == "message" and inbound.surface.type in _OURS and accepted.chat_id is not None:
+            is_new = inbound.kind == "message" and not accepted.repeated
+            if is_new and inbound.surface.type in _OURS and accepted.chat_id is not None:
                 self._say(Said(session_id=accepted.session_id, chat_id=accepted.chat_id))
             self._deliver(accepted.session_id, letter)
         self._poke(surface_key(inbound.surface))

@@ -1,5 +1,6 @@
 """The widget in a real browser. The store and the hub are driven by hand, so every test decides what happens when."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
 from runllm.bridge.messages import Source
-from store import buttons, feedback, messages
+from store import buttons, feedback, messages, sessions
 from tests.browser.conftest import House, Watched
 
 pytestmark = pytest.mark.browser
@@ -91,6 +92,62 @@ async def test_a_retried_answer_starts_again_visibly_and_gaps_do_no_harm(page: P
     await house.worker.push(key, "1:1", 2, 10, " one 😀")
     await house.worker.push(key, "1:1", 2, 17, " lives")
     await expect(page.locator(".caret .body")).to_have_text("The second one 😀 lives")
+
+
+NO_FRAMES = "window.requestAnimationFrame = () => 0"
+
+
+async def test_a_message_and_the_first_words_of_its_answer_wait_for_no_frame(page: Page, house: House) -> None:
+    await page.add_init_script(NO_FRAMES)
+    await page.goto(f"{house.url}/demo")
+    await page.get_by_role("button", name="Chat with Support").click()
+    box = page.get_by_role("textbox", name="Ask a question…")
+    await box.fill("Hello")
+    async with page.expect_response(lambda response: response.url.endswith("/messages")) as taken:
+        await box.press("Enter")
+    assert (await taken.value).ok
+    await expect(page.locator(".mine")).to_have_count(0)  # nothing is drawn without frames
+    async with asyncio.timeout(10):
+        key = (await house.session()).origin_key
+        while not house.services.hub.count(key):  # noqa: ASYNC110 - the page opens its stream
+            await asyncio.sleep(0.005)
+    await house.stream(["The first words"], "1:1")
+    await expect(page.locator(".caret")).to_contain_text("The first words")
+
+
+async def test_a_conversation_is_asked_for_once_while_its_first_message_is_written(page: Page, house: House) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    await open_demo(page, house)
+    box = page.get_by_role("textbox", name="Ask a question…")
+    async with page.expect_response(lambda response: response.url.endswith("/conversations")):
+        await box.press_sequentially("He")
+    await box.press_sequentially("llo")
+    assert "stream" not in asked  # nothing has begun: who goes away now leaves nothing behind
+    assert await page.evaluate("Object.values(localStorage).filter((one) => one.includes('token')).length") == 0
+    async with house.store.read() as db:
+        assert await sessions.get(db, 1) is None
+    await box.press("Enter")
+    await expect(page.locator(".mine.sending")).to_have_count(0)
+    await ask(page, "And then?")
+    assert asked.count("conversations") == 1
+    async with house.store.read() as db:
+        assert [message.text for message in await messages.transcript(db, 1)] == ["Hello", "And then?"]
+
+
+async def test_a_conversation_that_could_not_be_asked_for_is_asked_for_with_the_message(
+    page: Page, house: House
+) -> None:
+    await open_demo(page, house)
+    box = page.get_by_role("textbox", name="Ask a question…")
+    await page.route("**/conversations", lambda route: route.abort())
+    async with page.expect_event("requestfailed"):
+        await box.fill("Hello")
+    await page.unroute("**/conversations")
+    await box.press("Enter")
+    await expect(page.locator(".mine")).to_contain_text("Hello")
+    await expect(page.locator(".mine.sending")).to_have_count(0)
+    assert (await house.session()).id == 1
 
 
 async def test_a_reload_brings_everything_back(page: Page, house: House) -> None:

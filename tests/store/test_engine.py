@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from store import agents, sqlite
 from store.engine import Store, StoreError, database_url
@@ -152,6 +153,58 @@ async def test_a_cancelled_writer_leaves_nothing_and_stops_nobody(store: Store) 
     async with store.begin() as db:
         await agents.ensure_agent(db, "next")
         assert list(await db.scalars(select(Agent.name))) == ["next"]
+
+
+async def test_whoever_is_cancelled_anywhere_in_a_transaction_has_ended_it(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def reads() -> None:
+        async with store.read() as db:
+            await db.scalars(select(Agent.name))
+
+    async def writes(name: str) -> None:
+        async with store.begin() as db:
+            await agents.ensure_agent(db, name)
+
+    others = asyncio.all_tasks()
+    for number in range(120):
+        for work in (reads(), writes(f"agent {number}")):
+            job = asyncio.create_task(work)
+            await asyncio.sleep(number * 25e-6)  # a transaction takes about two milliseconds
+            job.cancel()
+            await asyncio.gather(job, return_exceptions=True)
+            assert asyncio.all_tasks() == others, "somebody still tidies up: at the end of a process it is cut short"
+    await reads()
+    await writes("the last")
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("sqlalchemy")] == []
+
+
+async def test_who_is_cancelled_while_it_is_committed_finds_it_committed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committing, go_on = asyncio.Event(), asyncio.Event()
+    commit = AsyncSession.commit
+
+    async def slowly(self: AsyncSession) -> None:
+        committing.set()
+        await go_on.wait()
+        await commit(self)
+
+    async def write() -> None:
+        async with store.begin() as db:
+            await agents.ensure_agent(db, "kept")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AsyncSession, "commit", slowly)
+        job = asyncio.create_task(write())
+        await committing.wait()
+        job.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+    async with store.read() as db:
+        assert list(await db.scalars(select(Agent.name))) == ["kept"]
 
 
 @pytest.fixture

@@ -5,12 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, select
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCStatusCode
 
 from gateways.adapter import Earlier, Inbound
 from gateways.delivery import Delivery, retry_in
+from gateways.hub import Said
 from gateways.routing import CLOSED, FROM_BOT, NO_LISTENER, RECORDED, Letter, Routing
 from gateways.sweeper import Sweeper
 from gateways.temporal import Failure, failure_of
@@ -20,7 +22,7 @@ from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig, SlackThread, Sl
 from runllm.bridge.triggers import AllMessages, Emoji, Happening
 from store import buttons, effects, feedback, inbox, messages, sessions
 from store.engine import Store
-from store.models import InboxRow, now
+from store.models import InboxRow, Message, now
 from tests.unit.gateways.conftest import make_current
 from tests.unit.gateways.doubles import FakeTemporal, down, rpc_error
 
@@ -38,7 +40,8 @@ class Desk:
         self.told: list[int] = []
         self.letters: list[Letter | None] = []
         self.pokes: list[str] = []
-        self.routing = Routing(store, self._tell, self.pokes.append)
+        self.said: list[Said] = []
+        self.routing = Routing(store, self._tell, self.pokes.append, self.said.append)
 
     def _tell(self, session_id: int, letter: Letter | None) -> None:
         self.told.append(session_id)
@@ -109,6 +112,50 @@ async def test_five_times_the_same_message_is_one(desk: Desk) -> None:
     assert len(desk.temporal.signals) == 1
     async with desk.store.read() as db:
         assert len(await messages.feed(db, "widget:c1", 0)) == 1
+
+
+async def test_a_message_whose_event_was_forgotten_is_not_written_down_again(desk: Desk) -> None:
+    first = await desk.routing.take_in(said())
+    async with desk.store.begin() as db:
+        await db.execute(delete(InboxRow))
+    again = await desk.routing.take_in(said())
+    assert (again.ignored, again.session_id) == (RECORDED, first.session_id)
+    async with desk.store.read() as db:
+        assert len((await db.scalars(select(Message))).all()) == 1
+
+
+async def test_what_the_page_says_is_kept_up_to_date(desk: Desk) -> None:
+    def from_page(title: str, id: str) -> Inbound:
+        inbound = said(id=id)
+        assert isinstance(inbound.surface, ChatWidget)
+        config = inbound.surface.config.model_copy(update={"context": {"page_title": title}})
+        return inbound.model_copy(update={"surface": ChatWidget(config=config)})
+
+    for number, title in enumerate(["Prices", "Prices", "Login"]):
+        accepted = await desk.routing.take_in(from_page(title, f"m{number}"))
+        assert accepted.session_id is not None
+        async with desk.store.read() as db:
+            [surface] = await sessions.surfaces_of(db, accepted.session_id)
+        assert isinstance(surface, ChatWidget)
+        assert surface.config.context == {"page_title": title}
+
+
+async def test_what_is_written_to_us_is_said_before_the_session_is_told(desk: Desk) -> None:
+    first = await desk.routing.take_in(said("1", id="m1"))
+    await desk.routing.take_in(said("1", id="m1"))
+    second = await desk.routing.take_in(said("2", id="m2"))
+    assert [one.chat_id for one in desk.said] == [first.chat_id, second.chat_id]
+    await desk.routing.take_in(said(origin="https://elsewhere.example", conversation="c2"))
+    await make_current(desk.store, SlackListener(team_id="T1", default_trigger=AllMessages()), name="slack")
+    happening = Happening(surface=THREAD.type)
+    told = len(desk.told)
+    await desk.routing.take_in(
+        Inbound(
+            kind="message", dedupe_key="s1", surface=THREAD, happening=happening, remote_id="1.0", text="Hi", user="U"
+        )
+    )
+    assert len(desk.told) == told + 1
+    assert len(desk.said) == 2, "answers on platforms do not appear while they are made"
 
 
 async def test_a_sender_that_hangs_up_does_not_undo_its_message(desk: Desk) -> None:

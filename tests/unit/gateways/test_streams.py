@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateways.hub import Delta, Draft, Hub, Poke, Stage, units
+from gateways import hub_client
+from gateways.hub import Delta, Draft, Hub, Poke, Said, Stage, units
 from gateways.hub_client import HubClient, merged
 from gateways.signing import hub_token
 from gateways.streams import Lookout
@@ -212,6 +213,92 @@ async def test_only_our_own_processes_reach_the_hub(gateway: Gateway) -> None:
     for token in ("", "Bearer ", "Bearer x", f"Bearer {SECRET}"):
         async with gateway.http.post(url, json=body, headers={"Authorization": token}) as response:
             assert response.status == 401
+        async with gateway.http.get(url, headers={"Authorization": token}) as response:
+            assert response.status == 401
+
+
+async def known(gateway: Gateway, workers: int) -> None:
+    """Waits until the gateway knows how many workers listen."""
+    async with asyncio.timeout(10):
+        while len(gateway.services.hub._workers) != workers:  # noqa: ASYNC110 - connections come and go
+            await asyncio.sleep(0.001)
+
+
+class Worker:
+    """Listens to what people write."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.heard: asyncio.Queue[Said] = asyncio.Queue()
+        self._client = HubClient(gateway.url, SECRET)
+
+    async def __aenter__(self) -> "Worker":
+        self._job = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._job.cancel()
+        await asyncio.gather(self._job, return_exceptions=True)
+
+    async def hears(self) -> Said:
+        return await asyncio.wait_for(self.heard.get(), 10)
+
+    async def _listen(self) -> None:
+        async for said in self._client.hear():
+            self.heard.put_nowait(said)
+
+
+async def test_a_worker_hears_at_once_what_a_visitor_writes(gateway: Gateway) -> None:
+    visitor = await gateway.open()
+    async with Worker(gateway) as worker:
+        await known(gateway, 1)
+        for number in (1, 2):
+            taken = await visitor.say(f"Question {number}", id=f"m{number}")
+            said = await worker.hears()
+            assert (said.session_id, said.chat_id) == (1, taken["chat_id"])
+        await visitor.say("Question 2", id="m2")  # sent again
+        taken = await visitor.say("Question 3", id="m3")
+        assert (await worker.hears()).chat_id == taken["chat_id"]
+
+
+async def test_of_several_workers_none_is_told(gateway: Gateway) -> None:
+    visitor = await gateway.open()
+    async with Worker(gateway) as one:
+        async with Worker(gateway) as other:
+            await known(gateway, 2)
+            await visitor.say("Who will be asked?")
+        await known(gateway, 1)
+        taken = await visitor.say("And now?", id="m2")
+        assert (await one.hears()).chat_id == taken["chat_id"]
+        assert other.heard.empty()
+
+
+async def test_a_worker_that_does_not_keep_up_misses_something_and_holds_up_nobody() -> None:
+    hub = Hub()
+    with hub.listening() as worker:
+        for number in range(5000):
+            hub.say(Said(session_id=1, chat_id=number))
+        first = await worker.next(1)
+        assert first is not None
+        assert first.chat_id == 0
+
+
+async def test_a_worker_asks_again_until_a_gateway_is_there(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_client, "_AGAIN", 0.001)
+    client = HubClient("http://127.0.0.1:9", SECRET)
+    hearing = asyncio.create_task(anext(client.hear()))
+    await asyncio.sleep(0)
+    client._url = f"{gateway.url}/internal/hub"
+    await known(gateway, 1)
+    gateway.services.hub.say(Said(session_id=7, chat_id=8))
+    assert (await asyncio.wait_for(hearing, 10)).chat_id == 8
+
+
+async def test_a_gateway_that_stops_does_not_wait_for_those_who_listen(gateway: Gateway) -> None:
+    url, headers = f"{gateway.url}/internal/hub", {"Authorization": f"Bearer {hub_token(SECRET)}"}
+    async with gateway.http.get(url, headers=headers) as response:
+        assert response.status == 200
+        gateway.services.hub.close()
+        assert await asyncio.wait_for(response.read(), 10) == b"\n"
 
 
 async def test_the_hub_client_never_fails(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
