@@ -99,8 +99,7 @@ NO_FRAMES = "window.requestAnimationFrame = () => 0"
 
 async def test_a_message_and_the_first_words_of_its_answer_wait_for_no_frame(page: Page, house: House) -> None:
     await page.add_init_script(NO_FRAMES)
-    await page.goto(f"{house.url}/demo")
-    await page.get_by_role("button", name="Chat with Support").click()
+    await open_demo(page, house)
     box = page.get_by_role("textbox", name="Ask a question…")
     await box.fill("Hello")
     async with page.expect_response(lambda response: response.url.endswith("/messages")) as taken:
