@@ -9,50 +9,45 @@ from gateways.matching import Route, serves_any
 
 log = logging.getLogger(__name__)
 
-_FRESH = 1.0
-_AFTERWARDS = 0.2
-"""Seconds: the question is on its way by then."""
-
-_REMEMBERED = 60.0
-_MOST = 1000
+_LOOK_EVERY = 1.0
+_GOOD_FOR = 2.0
+"""Seconds until a page that no workflow listens to any more is turned away."""
 
 
 class Origins:
-    """Remembers the pages that were let in, so that a question need not wait until the listeners are read again.
+    """Knows the listeners while anybody looks at a widget, so that a question need not wait until they are read.
 
-    They are read afterwards. What a page that no workflow listens to any more asks meanwhile, and within a
-    minute, is answered still. A page that was refused is not remembered: publishing counts at once.
+    A page that is refused has been looked for in the record: what was just published counts at once.
     """
 
-    def __init__(self, routes: Callable[[], Awaitable[Sequence[Route]]]) -> None:
-        self._routes = routes
-        self._seen: dict[str, float] = {}
-        self._looks: dict[str, asyncio.Task[bool]] = {}
+    def __init__(self, routes: Callable[[], Awaitable[Sequence[Route]]], is_watched: Callable[[], bool]) -> None:
+        """
+        Args:
+            routes: Reads the listeners.
+            is_watched: Whether anybody looks at a widget or a console now.
+        """
+        self._read = routes
+        self._is_watched = is_watched
+        self._routes: Sequence[Route] = ()
+        self._read_at = float("-inf")
 
     async def allows(self, origin: str) -> bool:
         """Whether a page may use the widget."""
-        age = time.monotonic() - self._seen.get(origin, float("-inf"))
-        if age > _REMEMBERED:
-            return await self._look(origin)
-        if age > _FRESH and origin not in self._looks:
-            look = self._looks[origin] = asyncio.create_task(self._look_soon(origin))
-            look.add_done_callback(lambda done: self._end(origin, done))
-        return True
+        if time.monotonic() - self._read_at <= _GOOD_FOR and serves_any(self._routes, origin):
+            return True
+        await self._look()
+        return serves_any(self._routes, origin)
 
-    async def _look_soon(self, origin: str) -> bool:
-        await asyncio.sleep(_AFTERWARDS)
-        return await self._look(origin)
+    async def run(self) -> None:
+        """Reads the listeners again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            if self._is_watched():
+                try:
+                    await self._look()
+                except Exception as error:
+                    log.warning("Which pages may use the widget is not known: %s", error)
 
-    async def _look(self, origin: str) -> bool:
-        if not serves_any(await self._routes(), origin):
-            self._seen.pop(origin, None)
-            return False
-        if len(self._seen) >= _MOST:  # a listener may be for all pages of a domain
-            self._seen.clear()
-        self._seen[origin] = time.monotonic()
-        return True
-
-    def _end(self, origin: str, look: asyncio.Task[bool]) -> None:
-        del self._looks[origin]
-        if not look.cancelled() and (error := look.exception()) is not None:
-            log.warning("Whether %s may still use the widget is not known: %s", origin, error)
+    async def _look(self) -> None:
+        self._routes = await self._read()
+        self._read_at = time.monotonic()

@@ -85,6 +85,7 @@ def _jobs_beside(deps: Services) -> Callable[[web.Application], AsyncIterator[No
             asyncio.create_task(Sweeper(deps.store, deps.temporal, deps.delivery).run(), name="sweeper"),
             asyncio.create_task(Lookout(deps.store, deps.hub).run(), name="lookout"),
             asyncio.create_task(deps.indexing.run(), name="indexing"),
+            asyncio.create_task(deps.origins.run(), name="origins"),
         ]
         yield
         for job in jobs:

@@ -66,7 +66,7 @@ def build(settings: GatewaySettings, store: Store, temporal: Temporal, setups: S
         hub=hub,
         delivery=delivery,
         routing=routing,
-        origins=Origins(routing.routes),
+        origins=Origins(routing.routes, lambda: bool(hub.watched())),
         indexing=Indexing(store, temporal),
         outlets=outlets,
         setups=setups,

@@ -18,9 +18,6 @@ Insert = postgresql.Insert | sqlite.Insert
 FRESH = {"populate_existing": True, "synchronize_session": False}
 """Execution options that make a statement return what the database has, not what the session remembers."""
 
-_INSERTED = {**FRESH, "render_nulls": True}
-"""A column that is given as None is NULL, whatever its default."""
-
 
 def insert(db: AsyncSession, model: type[R]) -> Insert:
     """An INSERT that knows ON CONFLICT, in the database's dialect."""
@@ -28,16 +25,22 @@ def insert(db: AsyncSession, model: type[R]) -> Insert:
 
 
 async def insert_new(db: AsyncSession, model: type[R], /, **values: Any) -> R | None:
-    """Inserts a row; None where a unique constraint says that there is one already."""
-    statement = _inserting(db.get_bind().dialect.name, model)
-    return (await db.scalars(statement, values, execution_options=_INSERTED)).one_or_none()
+    """Inserts a row; None where a unique constraint says that there is one already.
+
+    What is returned is a copy of the row as the database has it, and no part of the session: every message makes
+    several, and to load them through the session takes longer than to insert them.
+    """
+    connection = await db.connection()
+    row = (await connection.execute(_inserting(connection.dialect.name, model), values)).one_or_none()
+    return None if row is None else model(**row._mapping)
 
 
 @cache
 def _inserting(dialect: str, model: type[Row]) -> ReturningInsert[Any]:
-    """To put a statement together takes longer than SQLite takes to execute it."""
-    statement = sqlite.insert(model) if dialect == "sqlite" else postgresql.insert(model)
-    return statement.on_conflict_do_nothing().returning(model)
+    """Put together once: that takes longer than to execute it."""
+    table: Any = model.__table__
+    statement = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    return statement.on_conflict_do_nothing().returning(*table.columns)
 
 
 async def insert_missing(db: AsyncSession, model: type[R], rows: Sequence[Mapping[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 LARGE = 20_000
@@ -79,12 +79,10 @@ _SQLITE_SEARCH_OF_ALL = text(f"""
     ORDER BY best.score, p.id
 """)
 
-_BY_ID = f"""
+_BY_ID = text(f"""
     SELECT {_PASSAGE}, 0.0 AS score FROM passages p JOIN documents d ON d.id = p.document_id
-    WHERE p.id IN ({{ids}}) AND p.agent_id = :agent AND {_HIDDEN}
-"""
-
-_ANY_INTERNAL = text("SELECT EXISTS (SELECT 1 FROM knowledge_sources WHERE agent_id = :agent AND is_internal)")
+    WHERE p.id IN :ids AND p.agent_id = :agent AND {_HIDDEN}
+""").bindparams(bindparam("ids", expanding=True))
 
 _SQLITE_FREQUENCY = "SELECT count(*) FROM passages_fts WHERE passages_fts MATCH :{name}"
 
@@ -136,9 +134,15 @@ _AVERAGE_LENGTH = text("""
 """)
 
 # Each half looks into the index once; an OR of them would read the index as a whole on PostgreSQL.
-_ELSEWHERE = text("""
-    SELECT EXISTS (SELECT 1 FROM passages WHERE agent_id < :agent)
-        OR EXISTS (SELECT 1 FROM passages WHERE agent_id > :agent)
+_IS_SHARED = """(
+    EXISTS (SELECT 1 FROM passages WHERE agent_id < :agent) OR EXISTS (SELECT 1 FROM passages WHERE agent_id > :agent)
+)"""
+
+_SHARED = text(f"SELECT {_IS_SHARED}")
+
+_ALL_VISIBLE = text(f"""
+    SELECT NOT {_IS_SHARED}
+        AND (:internal OR NOT EXISTS (SELECT 1 FROM knowledge_sources WHERE agent_id = :agent AND is_internal))
 """)
 
 _POSTGRESQL_FREQUENCY = text("""
@@ -198,29 +202,23 @@ async def search(
         parameters["idfs"] = [_idf(frequency[words[word]], passages) for word in wanted]
         parameters["candidates"] = max(limit, _CANDIDATES if passages < LARGE else _CANDIDATES_OF_A_LARGE)
         rows = await db.execute(_POSTGRESQL_SEARCH, {**parameters, "internal": internal})
-    return [_candidate(row) for row in rows.mappings()]
+    return [Candidate(*row) for row in rows]
 
 
 async def by_id(db: AsyncSession, agent_id: int, ids: Collection[int], *, internal: bool = False) -> list[Candidate]:
     """Those of an agent's passages, as candidates without a score."""
     if not ids:
         return []
-    query = text(_BY_ID.format(ids=", ".join(str(int(one)) for one in ids)))
-    return [_candidate(row) for row in (await db.execute(query, {"agent": agent_id, "internal": internal})).mappings()]
+    rows = await db.execute(_BY_ID, {"ids": list(ids), "agent": agent_id, "internal": internal})
+    return [Candidate(*row) for row in rows]
 
 
 async def _is_shared(db: AsyncSession, agent_id: int) -> bool:
-    return bool((await db.execute(_ELSEWHERE, {"agent": agent_id})).scalar_one())
+    return bool((await db.execute(_SHARED, {"agent": agent_id})).scalar_one())
 
 
 async def _is_all_visible(db: AsyncSession, agent_id: int, internal: bool) -> bool:
-    if await _is_shared(db, agent_id):
-        return False
-    return internal or not (await db.execute(_ANY_INTERNAL, {"agent": agent_id})).scalar_one()
-
-
-def _candidate(row: RowMapping) -> Candidate:
-    return Candidate(**row)
+    return bool((await db.execute(_ALL_VISIBLE, {"agent": agent_id, "internal": internal})).scalar_one())
 
 
 async def size(db: AsyncSession, agent_id: int) -> int:

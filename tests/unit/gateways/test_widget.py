@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateways import origins
 from gateways.adapter import Content, Effect
 from gateways.recorded import RecordedSurface
 from gateways.signing import sign
@@ -275,8 +276,9 @@ async def test_a_token_can_be_refreshed_for_the_same_conversation(gateway: Gatew
     assert len(await transcript(fresh)) == 1
 
 
-async def test_a_listener_that_is_gone_closes_the_door(gateway: Gateway) -> None:
+async def test_a_listener_that_is_gone_closes_the_door(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     visitor = await gateway.open()
+    monkeypatch.setattr(origins, "_GOOD_FOR", -1.0)  # two seconds later
     async with gateway.store.begin() as db:
         workflow = await published.by_name(db, "support")
         assert workflow is not None
