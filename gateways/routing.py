@@ -101,7 +101,7 @@ class Routing:
             deliver: Called with a session's id once it has something to be told, and with that where nothing else comes
                 first. Must return at once.
             poke: Called with a surface's key once what it shows has changed. Must return at once.
-            say: Called with a new message to us that a session is about to be told. Must return at once.
+            say: Called with a new message to us that a session is being told. Must return at once.
         """
         self._store = store
         self._deliver = deliver
@@ -122,10 +122,10 @@ class Routing:
     async def _take_in(self, inbound: Inbound) -> Accepted:
         accepted, letter = await self._record_once(inbound)
         if accepted.session_id is not None and accepted.inbox_id and not accepted.ignored and not accepted.is_complete:
+            self._deliver(accepted.session_id, letter)
             is_new = inbound.kind == "message" and not accepted.repeated
             if is_new and inbound.surface.type in _OURS and accepted.chat_id is not None:
                 self._say(Said(session_id=accepted.session_id, chat_id=accepted.chat_id))
-            self._deliver(accepted.session_id, letter)
         self._poke(surface_key(inbound.surface))
         return accepted
 

@@ -12,6 +12,7 @@ import pytest
 
 from runllm.testing.visitor import Visitor
 from tests.faults.engine import Engine, running
+from worker.activities.context import APOLOGY
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -165,7 +166,7 @@ def test_a_handler_that_does_what_it_must_not(
     visitor.open()
     visitor.ask("bad")
     visitor.ask("good")
-    assert visitor.read(1, 60) == ["fine good"]
+    assert visitor.read(2, 60) == [APOLOGY, "fine good"]
     (session,) = [s for s in engine.api("/api/v1/sessions?limit=50")["sessions"] if s["published_name"] == name]
     engine.wait(lambda: bool(engine.api(f"/api/v1/sessions/{session['id']}")["log"]), 20, "the log")
     (line,) = engine.api(f"/api/v1/sessions/{session['id']}")["log"]

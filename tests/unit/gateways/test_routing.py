@@ -140,7 +140,7 @@ async def test_what_the_page_says_is_kept_up_to_date(desk: Desk) -> None:
         assert surface.config.context == {"page_title": title}
 
 
-async def test_what_is_written_to_us_is_said_before_the_session_is_told(desk: Desk) -> None:
+async def test_what_is_written_to_us_is_said_once_to_whoever_may_look_ahead(desk: Desk) -> None:
     first = await desk.routing.take_in(said("1", id="m1"))
     await desk.routing.take_in(said("1", id="m1"))
     second = await desk.routing.take_in(said("2", id="m2"))
