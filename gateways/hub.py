@@ -174,8 +174,6 @@ class Hub:
         """A worker listens to what people write, for as long as the block lasts."""
         worker = Listening()
         self._workers.add(worker)
-        if self.is_closing:
-            worker.put(None)
         try:
             yield worker
         finally:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from runllm.errors import NotConnected
+from store import whole
 
 T = TypeVar("T")
 
@@ -33,18 +34,7 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
 
     A deploy that stops this process, a turn that is given up, a caller that hangs up: none of them costs a sign-in.
     """
-    task = asyncio.create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is None:
-        return task.result()
-    if not task.cancelled() and (failure := task.exception()) is not None:
-        log.warning("tokens were not renewed: %s", failure)
-    raise cancelled
+    return await whole.to_the_end(work, lambda failure: log.warning("tokens were not renewed: %s", failure))
 
 
 async def written_down(write: Callable[[], Awaitable[T]], whose: str) -> T:

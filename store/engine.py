@@ -6,10 +6,8 @@ change are taken in one order, a published workflow before its versions, inbox r
 messages and postings. For SQLite see store/sqlite.py.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -18,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from runllm.errors import RunLLMError
 from store import sqlite
 from store.migrations import migrate
+from store.whole import to_the_end
 
 _POOL_SIZE = 10
 _CONNECT_SECONDS = 10
@@ -89,14 +88,17 @@ class Store:
 
 @asynccontextmanager
 async def _transaction(db: AsyncSession) -> AsyncIterator[AsyncSession]:
-    """Committed where the block ends well. Whoever is cancelled at its end waits until it has ended."""
+    """Committed where the block ends well. Whoever is cancelled at its end waits until it has ended.
+
+    A commit or a rollback that stops half way costs the connection, and nobody knows what became of it.
+    """
     try:
         await db.begin()
         yield db
     except BaseException:
-        await _whole(db.close())  # and with that rolled back
+        await to_the_end(db.close())  # and with that rolled back
         raise
-    await _whole(_commit(db))
+    await to_the_end(_commit(db))
 
 
 async def _commit(db: AsyncSession) -> None:
@@ -104,18 +106,6 @@ async def _commit(db: AsyncSession) -> None:
         await db.commit()
     finally:
         await db.close()
-
-
-async def _whole(end: Coroutine[Any, Any, None]) -> None:
-    """A commit or a rollback that stops half way costs the connection, and nobody knows what became of it."""
-    job = asyncio.create_task(end)
-    try:
-        await asyncio.shield(job)
-    except asyncio.CancelledError:
-        await asyncio.wait([job])
-        if not job.cancelled():
-            job.exception()  # who is cancelled has no use for it
-        raise
 
 
 def database_url(url: str) -> URL:

@@ -31,14 +31,14 @@ _IN_VAIN = 3
 """So many in a row that nobody asked for: the agent's workflows do something else with messages just now."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Look:
-    """What one message asks, once that is read, and what is found on it."""
+    """What one message asks, and what is found on it."""
 
+    agent_id: int
+    question: Question
+    found: asyncio.Task[Found]
     began: float = field(default_factory=time.monotonic)
-    agent_id: int = 0
-    question: Question | None = None
-    found: asyncio.Task[Found] | None = None
 
     @property
     def is_over(self) -> bool:
@@ -61,7 +61,6 @@ class Ahead:
         for look in self._looks:
             if limit == MOST_PASSAGES and (look.agent_id, look.question) == (agent_id, question) and not look.is_over:
                 self._looks.remove(look)
-                assert look.found is not None
                 with suppress(Exception):  # it fails in the same way once more, where somebody minds
                     return await asyncio.shield(look.found)
                 break
@@ -81,16 +80,14 @@ class Ahead:
                 job.add_done_callback(self._under_way.discard)
 
     async def _look_up(self, said: Said) -> None:
-        look = _Look()
         try:
             async with self._store.read() as db:
                 agent_id, question = await asked(db, said.session_id, MessageRef(chat_id=said.chat_id))
             if self._in_vain[agent_id] >= _IN_VAIN:
                 return
-            look.agent_id, look.question = agent_id, question
-            look.found = asyncio.create_task(self._retriever.find(agent_id, question))
-            self._looks.append(look)
-            await look.found
+            found = asyncio.create_task(self._retriever.find(agent_id, question))
+            self._looks.append(_Look(agent_id, question, found))
+            await found
         except Exception as error:
             log.info("Message %d was not looked up ahead: %s", said.chat_id, error)
 
