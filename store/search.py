@@ -61,22 +61,35 @@ _PASSAGE = "p.id, p.document_id, p.position, p.title, p.heading_path, p.anchor, 
 _HIDDEN = """(:internal OR d.source_id NOT IN
     (SELECT s.id FROM knowledge_sources s WHERE s.agent_id = :agent AND s.is_internal))"""
 
-# Titles and headings count twice. CROSS JOIN: SQLite must look the words up first; its planner would rather ask the
-# index about each passage of the agent, which took a hundred times as long.
-_SQLITE_SEARCH = text(f"""
-    SELECT {_PASSAGE}, -bm25(passages_fts, 2.0, 2.0, 1.0) AS score
-    FROM passages_fts CROSS JOIN passages p ON p.id = passages_fts.rowid JOIN documents d ON d.id = p.document_id
-    WHERE passages_fts MATCH :query AND p.agent_id = :agent AND {_HIDDEN}
-    ORDER BY score DESC, p.id LIMIT :limit
-""")
+# Each half looks into the index once; an OR of them would read the index as a whole on PostgreSQL.
+_IS_SHARED = """(
+    EXISTS (SELECT 1 FROM passages WHERE agent_id < :agent) OR EXISTS (SELECT 1 FROM passages WHERE agent_id > :agent)
+)"""
 
-# Where every match is the agent's and may be seen, the index alone decides, and only what it chose is read.
-_SQLITE_SEARCH_OF_ALL = text(f"""
-    SELECT {_PASSAGE}, -best.score AS score FROM (
-        SELECT rowid, bm25(passages_fts, 2.0, 2.0, 1.0) AS score FROM passages_fts
-        WHERE passages_fts MATCH :query ORDER BY score, rowid LIMIT :limit
-    ) AS best CROSS JOIN passages p ON p.id = best.rowid JOIN documents d ON d.id = p.document_id
-    ORDER BY best.score, p.id
+_SHARED = text(f"SELECT {_IS_SHARED}")
+
+# Titles and headings count twice. Where every match is the agent's and may be seen, the index alone decides, and only
+# what it chose is read. Elsewhere CROSS JOIN: SQLite must look the words up first; its planner would rather ask the
+# index about each passage of the agent, which took a hundred times as long. Only one of the two is carried out.
+_SQLITE_SEARCH = text(f"""
+    WITH visible AS MATERIALIZED (
+        SELECT NOT {_IS_SHARED}
+            AND (:internal OR NOT EXISTS (SELECT 1 FROM knowledge_sources WHERE agent_id = :agent AND is_internal))
+            AS are_all
+    ), of_all AS (
+        SELECT rowid AS id, -bm25(passages_fts, 2.0, 2.0, 1.0) AS score FROM passages_fts
+        WHERE (SELECT are_all FROM visible) AND passages_fts MATCH :query ORDER BY score DESC, rowid LIMIT :limit
+    ), of_some AS (
+        SELECT p.id, -bm25(passages_fts, 2.0, 2.0, 1.0) AS score
+        FROM passages_fts CROSS JOIN passages p ON p.id = passages_fts.rowid JOIN documents d ON d.id = p.document_id
+        WHERE NOT (SELECT are_all FROM visible) AND passages_fts MATCH :query AND p.agent_id = :agent AND {_HIDDEN}
+        ORDER BY score DESC, p.id LIMIT :limit
+    ), best AS (
+        SELECT * FROM of_all UNION ALL SELECT * FROM of_some
+    )
+    SELECT {_PASSAGE}, best.score
+    FROM best CROSS JOIN passages p ON p.id = best.id JOIN documents d ON d.id = p.document_id
+    ORDER BY best.score DESC, p.id
 """)
 
 _BY_ID = text(f"""
@@ -84,12 +97,11 @@ _BY_ID = text(f"""
     WHERE p.id IN :ids AND p.agent_id = :agent AND {_HIDDEN}
 """).bindparams(bindparam("ids", expanding=True))
 
-_SQLITE_FREQUENCY = "SELECT count(*) FROM passages_fts WHERE passages_fts MATCH :{name}"
-
-_SQLITE_FREQUENCY_OF_ONE_AGENT = """
+# Ten times quicker where all passages are the agent's: then the index alone knows.
+_SQLITE_FREQUENCY = """CASE WHEN (SELECT yes FROM shared) THEN (
     SELECT count(*) FROM passages_fts CROSS JOIN passages p ON p.id = passages_fts.rowid
     WHERE passages_fts MATCH :{name} AND p.agent_id = :agent
-"""
+) ELSE (SELECT count(*) FROM passages_fts WHERE passages_fts MATCH :{name}) END"""
 
 # Candidates are the passages with the rarest words; only theirs are read, since a row is wide. Of a phrase only whether
 # it occurs is counted, not how often.
@@ -131,18 +143,6 @@ _SIZE = text("SELECT count(*) FROM passages WHERE agent_id = :agent")
 
 _AVERAGE_LENGTH = text("""
     SELECT avg(length(sampled.text)) FROM (SELECT text FROM passages WHERE agent_id = :agent LIMIT :some) AS sampled
-""")
-
-# Each half looks into the index once; an OR of them would read the index as a whole on PostgreSQL.
-_IS_SHARED = """(
-    EXISTS (SELECT 1 FROM passages WHERE agent_id < :agent) OR EXISTS (SELECT 1 FROM passages WHERE agent_id > :agent)
-)"""
-
-_SHARED = text(f"SELECT {_IS_SHARED}")
-
-_ALL_VISIBLE = text(f"""
-    SELECT NOT {_IS_SHARED}
-        AND (:internal OR NOT EXISTS (SELECT 1 FROM knowledge_sources WHERE agent_id = :agent AND is_internal))
 """)
 
 _POSTGRESQL_FREQUENCY = text("""
@@ -193,10 +193,7 @@ async def search(
     parameters: dict[str, Any] = {"agent": agent_id, "limit": limit}
     if _is_sqlite(db):
         parameters["query"] = " OR ".join(f'"{word}"' for word in wanted)
-        if await _is_all_visible(db, agent_id, internal):
-            rows = await db.execute(_SQLITE_SEARCH_OF_ALL, parameters)
-        else:
-            rows = await db.execute(_SQLITE_SEARCH, {**parameters, "internal": internal})
+        rows = await db.execute(_SQLITE_SEARCH, {**parameters, "internal": internal})
     else:
         parameters["words"] = wanted
         parameters["idfs"] = [_idf(frequency[words[word]], passages) for word in wanted]
@@ -215,10 +212,6 @@ async def by_id(db: AsyncSession, agent_id: int, ids: Collection[int], *, intern
 
 async def _is_shared(db: AsyncSession, agent_id: int) -> bool:
     return bool((await db.execute(_SHARED, {"agent": agent_id})).scalar_one())
-
-
-async def _is_all_visible(db: AsyncSession, agent_id: int, internal: bool) -> bool:
-    return bool((await db.execute(_ALL_VISIBLE, {"agent": agent_id, "internal": internal})).scalar_one())
 
 
 async def size(db: AsyncSession, agent_id: int) -> int:
@@ -244,14 +237,10 @@ async def document_frequency(db: AsyncSession, agent_id: int, terms: Iterable[st
 
 
 async def _count_in_sqlite(db: AsyncSession, agent_id: int, words: Sequence[str]) -> dict[str, int]:
-    """Ten times quicker where all passages are the agent's: then the index alone knows."""
-    is_shared = await _is_shared(db, agent_id)
-    count = _SQLITE_FREQUENCY_OF_ONE_AGENT if is_shared else _SQLITE_FREQUENCY
-    columns = ", ".join(f"({count.format(name=f'word{number}')})" for number in range(len(words)))
-    parameters: dict[str, Any] = {f"word{number}": f'"{word}"' for number, word in enumerate(words)}
-    if is_shared:
-        parameters["agent"] = agent_id
-    row = (await db.execute(text(f"SELECT {columns}"), parameters)).one()
+    columns = ", ".join(_SQLITE_FREQUENCY.format(name=f"word{number}") for number in range(len(words)))
+    query = text(f"WITH shared AS MATERIALIZED (SELECT {_IS_SHARED} AS yes) SELECT {columns}")
+    parameters = {f"word{number}": f'"{word}"' for number, word in enumerate(words)}
+    row = (await db.execute(query, {**parameters, "agent": agent_id})).one()
     return dict(zip(words, row, strict=True))
 
 

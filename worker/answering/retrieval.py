@@ -99,14 +99,15 @@ class PassageRetriever:
                 await _measure(db, agent_id, known)
             if not known.size:
                 return Found()
-        (asked, found), vectors = await asyncio.gather(
-            self._by_words(agent_id, known, question, internal=internal), self._vectors(question)
+        (asked, found), vectors, fitted = await asyncio.gather(
+            self._by_words(agent_id, known, question, internal=internal),
+            self._vectors(question),
+            self._fitted(agent_id, known),
         )
         best = await self._ranked(agent_id, known, asked, found, vectors, internal=internal)
-        evidence = fitted = None
-        if vectors is not None and best and best[0].cosine is not None:
-            fitted = await self._fitted(agent_id, known)
-            evidence = await self._evidence(agent_id, known, best, vectors[0], fitted)
+        if vectors is None or not best or best[0].cosine is None:
+            return _found(best, asked, known, limit)
+        evidence = await self._evidence(agent_id, known, best, vectors[0], fitted)
         return _found(best, asked, known, limit, evidence, fitted)
 
     async def _by_words(
@@ -241,8 +242,8 @@ def _found(
     asked: _Asked,
     known: _Knowledge,
     limit: int,
-    evidence: Evidence | None,
-    fitted: Fitted | None,
+    evidence: Evidence | None = None,
+    fitted: Fitted | None = None,
 ) -> Found:
     looked_at = sorted((one for one in best[:_LOOKED_AT] if one.own > 0), key=lambda one: -one.match)
     return Found(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from store.search import Candidate
 from worker.answering.stems import stem
-from worker.answering.words import stems
+from worker.answering.words import plain, stems
 
 BY_WORDS = 0.35
 BY_MEANING = 0.65
@@ -171,11 +171,9 @@ class Wanted:
         return counts
 
     def _stems(self, text: str) -> Iterable[str]:
-        if not text.isascii():
-            return stems(text)
         if self._may_be is None:
             return ()
-        text = text.lower()
+        text = plain(text)
         return [
             stem(found.group())
             for found in self._may_be.finditer(text)

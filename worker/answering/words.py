@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from worker.answering.stems import stem
 
 _WORD = re.compile(r"[^\W_]+")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 # Words that say nothing of what a question is about. Few: "not", "without" and "before" do say something.
 STOPWORDS = frozenset((
@@ -23,12 +24,20 @@ STOPWORDS = frozenset((
 ))  # fmt: skip
 
 
-def words(text: str) -> list[str]:
-    """The words of `text` in order, in lower case and without accents: what the store's full-text index sees."""
+def plain(text: str) -> str:
+    """`text` in lower case and without accents: what the store's full-text index sees."""
     if not text.isascii():
-        split = unicodedata.normalize("NFKD", text)
-        text = "".join(letter for letter in split if not unicodedata.combining(letter))
-    return _WORD.findall(text.lower())
+        text = _NOT_ASCII.sub(_without_accents, unicodedata.normalize("NFKD", text))
+    return text.lower()
+
+
+def words(text: str) -> list[str]:
+    """The words of `plain(text)`, in order."""
+    return _WORD.findall(plain(text))
+
+
+def _without_accents(letters: re.Match[str]) -> str:
+    return "".join(letter for letter in letters.group() if not unicodedata.combining(letter))
 
 
 def stems(text: str) -> list[str]:
