@@ -114,6 +114,32 @@ async def test_a_message_and_the_first_words_of_its_answer_wait_for_no_frame(pag
     await expect(page.locator(".caret")).to_contain_text("The first words")
 
 
+async def test_a_message_that_is_on_its_way_when_the_page_is_left_has_been_said(page: Page, house: House) -> None:
+    await open_demo(page, house)
+    await ask(page, "Hello")
+    held: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        held.append(route)
+        if len(held) > 1:
+            await route.continue_()
+
+    await page.route("**/messages", hold)
+    box = page.get_by_role("textbox", name="Ask a question…")
+    await box.fill("And how do I leave?")
+    await box.press("Enter")
+    await expect(page.locator(".mine.sending")).to_have_count(1)
+    await page.goto(f"{house.url}/healthz")
+    async with asyncio.timeout(10):
+        while True:
+            async with house.store.read() as db:
+                said = [message.text for message in await messages.transcript(db, 1)]
+            if len(said) > 1:
+                break
+            await asyncio.sleep(0.01)
+    assert said == ["Hello", "And how do I leave?"]
+
+
 async def test_a_conversation_is_asked_for_once_while_its_first_message_is_written(page: Page, house: House) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))

@@ -7,6 +7,7 @@ import { randomId, recall, remember } from "./memory.js";
 import { icon, sheet } from "./style.js";
 
 const AT_BOTTOM = 48; // pixels
+const UNHURRIED = 100; // milliseconds
 
 export class RunllmChat extends HTMLElement {
   #parts = {};
@@ -77,9 +78,10 @@ export class RunllmChat extends HTMLElement {
   /** Says something on the visitor's behalf. */
   async send(text) {
     if (!text.trim()) return;
-    window.dispatchEvent(new CustomEvent("runllm-send-message", { detail: { text } }));
     this.#isLeading = true;
-    await this.#conversation.send(text.trim()); // which shows it with the next frame: it is on its way by then
+    const sent = this.#conversation.send(text.trim()); // which shows it with the next frame: it is on its way by then
+    window.dispatchEvent(new CustomEvent("runllm-send-message", { detail: { text } }));
+    await sent;
   }
 
   get #isInline() {
@@ -174,9 +176,9 @@ export class RunllmChat extends HTMLElement {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = p.input.value;
+      this.send(text);
       p.input.value = "";
       grow();
-      this.send(text);
     });
     return form;
   }
@@ -199,8 +201,8 @@ export class RunllmChat extends HTMLElement {
     }
   }
 
-  /** Something has changed. `arrived` is a durable event that is new to us. */
-  #note(arrived) {
+  /** Something has changed. `arrived` is a durable event that is new to us; what is not urgent has time. */
+  #note({ arrived, isUrgent }) {
     if (arrived && arrived.author === "assistant" && !arrived.deleted && this.#conversation.isRestored) {
       if (!this.isOpen && !this.#isInline && !this.#nodes.has(arrived.id)) this.#unread += 1;
       this.#parts.status.textContent = "A new answer has arrived.";
@@ -208,7 +210,8 @@ export class RunllmChat extends HTMLElement {
       this.#parts.status.textContent = this.#conversation.stage || "The answer is on its way.";
     }
     if (this.#hasBegun()) this.#render(); // the first words are not kept waiting for a frame
-    else this.#schedule();
+    else if (isUrgent) this.#schedule();
+    else setTimeout(() => this.#schedule(), UNHURRIED); // its frame would be drawn while the answer is asked for
   }
 
   /** Whether there is an answer in the making of which nothing is shown yet. */

@@ -32,7 +32,7 @@ export class Conversation extends EventTarget {
   #abort = null;
   #wake = () => {};
   #files = new Map();
-  #leaving = Promise.resolve();
+  #leaving = null; // the last message that is not yet delivered, while there is one
   #rating = Promise.resolve();
   #isRunning = false;
   #isAsleep = false;
@@ -63,13 +63,14 @@ export class Conversation extends EventTarget {
     asked.catch(() => this.#granting === asked && (this.#granting = null)); // the message asks again
   }
 
-  /** Says something. It is shown at once, and marked until the server has it. */
+  /** Says something. It leaves before all else; it is shown at once, and marked until the server has it. */
   async send(text) {
     const id = randomId();
     this.#put({ id, text, author: "user", status: "sending" });
+    const delivered = this.#deliver(id);
     this.notice = "";
     this.#savePending();
-    await this.#deliver(id);
+    await delivered;
   }
 
   /** Sends again what did not arrive, under the same id: if it did arrive, nothing happens. */
@@ -129,28 +130,35 @@ export class Conversation extends EventTarget {
     this.#changed();
   }
 
-  /** Messages leave in the order in which they were written: one at a time. */
+  /** Messages leave in the order in which they were written: one at a time, and at once where none is under way. */
   #deliver(id) {
-    this.#leaving = this.#leaving.then(() => this.#deliverNow(id));
-    return this.#leaving;
+    const sent = this.#leaving ? this.#leaving.then(() => this.#deliverNow(id)) : this.#deliverNow(id);
+    const last = (this.#leaving = sent.finally(() => this.#leaving === last && (this.#leaving = null)));
+    return last;
   }
 
   async #deliverNow(id) {
     const text = this.entries.get(id)?.text;
     if (text === undefined) return; // the conversation was left meanwhile
+    const said = { id, text, context: this.#page() };
+    // Who leaves the page now has still said it: a request that outlives the page takes a slower way, so only then.
+    const leave = () => this.#grant && this.#post("messages", said, this.#grant.token, { keepalive: true }).catch(() => {});
+    addEventListener("pagehide", leave);
     try {
-      const answer = await this.#insist(() => this.#call("messages", { id, text, context: this.#page() }));
+      const answer = await this.#insist(() => this.#call("messages", said));
       this.notice = answer.note ?? "";
       this.isAwaiting = !answer.note;
       const now = this.entries.get(id);
-      if (now?.status) this.#put({ ...now, status: "sent", chat_id: answer.chat_id });
+      if (now?.status) this.#set({ ...now, status: "sent", chat_id: answer.chat_id });
     } catch (error) {
       const now = this.entries.get(id);
-      if (now?.status) this.#put({ ...now, status: "failed", problem: error.sentence ?? "" });
+      if (now?.status) this.#set({ ...now, status: "failed", problem: error.sentence ?? "" });
+    } finally {
+      removeEventListener("pagehide", leave);
     }
     this.#savePending();
     if (this.#grant) this.#run();
-    this.#changed();
+    this.#changed(null, this.entries.get(id)?.status !== "sent" || Boolean(this.notice));
   }
 
   /** Tries again for a while where no answer came: what is sent twice under one id is taken once. */
@@ -168,7 +176,7 @@ export class Conversation extends EventTarget {
 
   /** Calls the server; with a conversation that it no longer knows, once more with a new one. */
   async #call(what, body, isSecond = false) {
-    const grant = await this.#granted();
+    const grant = this.#grant ?? (await this.#granted());
     const response = await this.#post(what, body, grant.token);
     if (response.status === 401 && !isSecond && what === "messages") {
       this.#grant = null;
@@ -194,13 +202,13 @@ export class Conversation extends EventTarget {
     return this.#post("conversations", this.#opening).then(read);
   }
 
-  #post(what, body, token) {
+  #post(what, body, token, more = {}) {
     return fetch(`${this.#base}/${what}`, {
       method: "POST",
       headers: { "Content-Type": "application/json", ...bearer(token) },
       body: JSON.stringify(body),
       credentials: "same-origin",
-      keepalive: what === "messages" && body.text.length < 10_000, // survives a page that is left
+      ...more,
     });
   }
 
@@ -255,11 +263,12 @@ export class Conversation extends EventTarget {
 
   #take({ id, event, data }) {
     if (id) this.#last = id;
+    const isEcho = event === "message" && this.entries.get(data.id)?.status === "sent" && !data.attachments?.length;
     if (event === "message") this.#takeMessage(data);
     else if (event === "delta") this.#takePiece(data);
     else if (event === "stage") this.stage = data.text;
     else if (event === "ready") this.isRestored = true;
-    this.#changed(event === "message" ? data : null);
+    this.#changed(event === "message" ? data : null, !isEcho);
   }
 
   #takeMessage(data) {
@@ -341,8 +350,12 @@ export class Conversation extends EventTarget {
   }
 
   #put(entry) {
-    this.entries.set(entry.id, { at: new Date().toISOString(), sources: [], buttons: [], ...entry });
+    this.#set(entry);
     this.#changed();
+  }
+
+  #set(entry) {
+    this.entries.set(entry.id, { at: new Date().toISOString(), sources: [], buttons: [], ...entry });
   }
 
   #savePending() {
@@ -350,8 +363,9 @@ export class Conversation extends EventTarget {
     remember(this.#key, { ...this.#grant, pending: pending.map(({ id, text }) => ({ id, text })) });
   }
 
-  #changed(arrived = null) {
-    this.dispatchEvent(new CustomEvent("change", { detail: arrived }));
+  /** `arrived` is a durable event that is new to us. Nobody waits to see what is not urgent. */
+  #changed(arrived = null, isUrgent = true) {
+    this.dispatchEvent(new CustomEvent("change", { detail: { arrived, isUrgent } }));
   }
 }
 

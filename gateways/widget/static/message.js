@@ -14,12 +14,14 @@ export function messageNode(actions) {
   const extras = element("div");
   const node = element("li", { className: "message", tabIndex: -1 }, by, prefix, body, extras);
   let shown = null;
+  let comes = null; // whether it draws the eye: not what one wrote oneself, nor words that are read as they come
 
   node.show = (entry, isDraft = false) => {
     if (shown === entry && !isDraft) return;
     shown = entry;
     const side = entry.author !== "user" ? "agent" : entry.via ? "colleague" : "mine";
-    node.className = ["message", side, entry.status, entry.deleted && "gone", isDraft && "caret"].filter(Boolean).join(" ");
+    comes ??= side !== "mine" && !isDraft;
+    node.className = ["message", side, entry.status, comes && "comes", entry.deleted && "gone", isDraft && "caret"].filter(Boolean).join(" ");
     by.hidden = side === "mine" && !entry.edited;
     by.replaceChildren(...byline(entry, side));
     prefix.hidden = !entry.prefix;

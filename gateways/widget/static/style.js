@@ -76,7 +76,8 @@ header button:hover { background: var(--raised); color: var(--text); }
 
 .scroll { flex: 1; overflow-y: auto; overscroll-behavior: contain; padding: 18px 18px 6px; position: relative; }
 .log { list-style: none; margin: 0; padding: 0; display: flex; flex-direction: column; gap: 18px; }
-.message { max-width: 100%; min-width: 0; overflow-wrap: anywhere; animation: come .18s ease-out; }
+.message { max-width: 100%; min-width: 0; overflow-wrap: anywhere; }
+.comes { animation: come .18s ease-out; }
 @keyframes come { from { opacity: 0; transform: translateY(4px); } }
 .message:focus { outline: none; }
 .by { font-size: 12.5px; color: var(--soft); margin-bottom: 3px; }
@@ -129,11 +130,12 @@ header button:hover { background: var(--raised); color: var(--text); }
 }
 .caret .body > .code:last-child::after, .caret .body > .table:last-child::after { display: none; }
 @keyframes blink { to { opacity: 0; } }
-.thinking { display: flex; align-items: center; gap: 10px; color: var(--soft); font-size: 14px; min-height: 24px; }
+.thinking { display: flex; align-items: center; gap: 10px; color: var(--soft); font-size: 14px; min-height: 24px;
+            animation: come .18s ease-out .35s backwards; }
 .dots { display: flex; gap: 4px; }
-.dots i { width: 6px; height: 6px; border-radius: 50%; background: var(--soft); animation: pulse 1.2s infinite; }
-.dots i:nth-child(2) { animation-delay: .15s; }
-.dots i:nth-child(3) { animation-delay: .3s; }
+.dots i { width: 6px; height: 6px; border-radius: 50%; background: var(--soft); animation: pulse 1.2s .35s infinite; }
+.dots i:nth-child(2) { animation-delay: .5s; }
+.dots i:nth-child(3) { animation-delay: .65s; }
 @keyframes pulse { 0%, 60%, 100% { opacity: .3; } 30% { opacity: 1; } }
 
 .sources { margin-top: 12px; border-top: 1px solid var(--line); padding-top: 8px; font-size: 13.5px; }
