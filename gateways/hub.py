@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter
 
+from runllm.bridge.surfaces import AnySurface
 from runllm.operations import Frozen
 
 MAX_BATCH = 200
@@ -53,10 +54,21 @@ class Poke(Frozen):
 
 
 class Said(Frozen):
-    """Somebody has written a message where answers appear as they are made. What it says is in the record."""
+    """Somebody writes a message where answers appear as they are made. In a moment it is on record, or was refused.
 
+    Attributes:
+        event_id: Names it: the same twice is the same message.
+        workflow: The published workflow of its session.
+        shown: The counter of the session's postings before it: who has read the conversation since need not again.
+    """
+
+    event_id: str
     session_id: int
-    chat_id: int
+    agent_id: int
+    workflow: str
+    text: str
+    surface: AnySurface
+    shown: int
 
 
 Pulse: TypeAlias = Annotated[Delta | Stage | Poke, Field(discriminator="kind")]

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -78,6 +79,11 @@ class Letter:
     message: Message | None
 
 
+Hint = Callable[[Session, Inbound], None]
+
+_SAID = 1000
+"""So many messages are remembered as said."""
+
 _Recorded = tuple[Accepted, Letter | None]
 """What the record holds, and what need not be read again to tell the session."""
 
@@ -101,12 +107,13 @@ class Routing:
             deliver: Called with a session's id once it has something to be told, and with that where nothing else comes
                 first. Must return at once.
             poke: Called with a surface's key once what it shows has changed. Must return at once.
-            say: Called with a new message to us that a session is being told. Must return at once.
+            say: Called with a message on our own surfaces while it is written down. Must return at once.
         """
         self._store = store
         self._deliver = deliver
         self._poke = poke
         self._say = say
+        self._said: deque[str] = deque(maxlen=_SAID)
         self._jobs: set[asyncio.Task[Accepted]] = set()
 
     async def take_in(self, inbound: Inbound) -> Accepted:
@@ -123,9 +130,6 @@ class Routing:
         accepted, letter = await self._record_once(inbound)
         if accepted.session_id is not None and accepted.inbox_id and not accepted.ignored and not accepted.is_complete:
             self._deliver(accepted.session_id, letter)
-            is_new = inbound.kind == "message" and not accepted.repeated
-            if is_new and inbound.surface.type in _OURS and accepted.chat_id is not None:
-                self._say(Said(session_id=accepted.session_id, chat_id=accepted.chat_id))
         self._poke(surface_key(inbound.surface))
         return accepted
 
@@ -136,12 +140,34 @@ class Routing:
         for last in (False, False, True):
             try:
                 async with self._store.begin() as db:
-                    return await _record(db, inbound, look=look)
+                    return await _record(db, inbound, self._hint, look=look)
             except (_BeatenError, IntegrityError):
                 look = True
                 if last:
                     raise
         raise AssertionError
+
+    def _hint(self, session: Session, inbound: Inbound) -> None:
+        """Says that a message is about to be on record: once, also where it is sent or written down again.
+
+        Nothing that counts may come of it yet. A session that waits for a click, or takes no more messages, asks
+        nothing.
+        """
+        is_ours = inbound.kind == "message" and inbound.surface.type in _OURS and not inbound.is_internal
+        if not is_ours or session.phase not in ("listening", "handling") or inbound.dedupe_key in self._said:
+            return
+        self._said.append(inbound.dedupe_key)
+        self._say(
+            Said(
+                event_id=_event_id(inbound),
+                session_id=session.id,
+                agent_id=session.agent_id,
+                workflow=session.published_name,
+                text=inbound.text,
+                surface=inbound.surface,
+                shown=session.last_seq,
+            )
+        )
 
     async def routes(self) -> list[Route]:
         """All published workflows that have a current version, with its listeners."""
@@ -157,7 +183,7 @@ async def routes_of(db: AsyncSession) -> list[Route]:
     ]
 
 
-async def _record(db: AsyncSession, inbound: Inbound, *, look: bool) -> _Recorded:
+async def _record(db: AsyncSession, inbound: Inbound, hint: Hint, *, look: bool) -> _Recorded:
     seen = await inbox.by_dedupe_key(db, inbound.dedupe_key) if look else None
     if seen is not None:
         return _as_before(seen), None
@@ -175,11 +201,11 @@ async def _record(db: AsyncSession, inbound: Inbound, *, look: bool) -> _Recorde
         case "message" | "reaction":
             if session is not None and isinstance(inbound.surface, ChatWidget) and inbound.surface.config.context:
                 await sessions.refresh(db, session.id, inbound.surface, said_last)  # maybe from another page
-            return await _record_message(db, inbound, key, session, look=look)
+            return await _record_message(db, inbound, key, session, hint, look=look)
 
 
 async def _record_message(
-    db: AsyncSession, inbound: Inbound, key: str, session: Session | None, *, look: bool
+    db: AsyncSession, inbound: Inbound, key: str, session: Session | None, hint: Hint, *, look: bool
 ) -> _Recorded:
     if inbound.surface.type not in _OURS and await effects.is_ours(db, key, inbound.remote_id):
         return await _add(db, inbound, key, session, ignored="the engine wrote this itself")
@@ -198,6 +224,7 @@ async def _record_message(
         session = await sessions.create(
             db, agent_id=match.agent_id, published_name=match.published_name, surface=inbound.surface
         )
+    hint(session, inbound)
     if match is not None:
         for one in inbound.earlier:
             await _write_down(db, session, key, one)
@@ -365,7 +392,7 @@ async def _add(
         ignored = CLOSED
     envelope = Envelope(
         kind=inbound.kind,
-        event_id=hashlib.sha256(inbound.dedupe_key.encode()).hexdigest()[:16],
+        event_id=_event_id(inbound),
         surface=inbound.surface,
         happening=_marked(inbound).happening,
         trigger=match.trigger if match else None,
@@ -398,6 +425,10 @@ async def _add(
     if session is None or row.outcome is not None or (match is None and await inbox.has_earlier(db, row)):
         return accepted, None
     return accepted, Letter(session, row, message)
+
+
+def _event_id(inbound: Inbound) -> str:
+    return hashlib.sha256(inbound.dedupe_key.encode()).hexdigest()[:16]
 
 
 def _marked(inbound: Inbound) -> Inbound:

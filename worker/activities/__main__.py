@@ -22,8 +22,9 @@ from store.engine import StoreError
 from store.sealing import Seal
 from worker.activities.ahead import Ahead
 from worker.activities.context import Context
+from worker.activities.foresight import Foresight
 from worker.activities.handover import MODEL_NOTICE
-from worker.activities.spending import CAP_NOTICE, PRICE_NOTICE
+from worker.activities.spending import CAP_NOTICE, PRICE_NOTICE, Accounts
 from worker.activities.warming import warm_up
 from worker.activities.workers import knowledge_worker, session_activities
 from worker.answering.embedding import Chosen, choose_embedder
@@ -90,7 +91,9 @@ async def _context(settings: ActivitySettings, model: Model, chosen: Chosen) -> 
     store = await open_store(settings.store.database_url, log)
     hub = HubClient(settings.gateway_url, settings.store.secret.get_secret_value())
     outlets = Outlets(store, hub, Seal(settings.store.secret), settings.platforms)
-    ahead = Ahead(PassageRetriever(store, chosen.embedder), store)
+    accounts = Accounts(store, settings.model.caps, settings.model.prices)
+    foresight = Foresight(model, accounts, asks=settings.model.asks_ahead)
+    ahead = Ahead(PassageRetriever(store, chosen.embedder), foresight, store)
     try:
         async with _beside(ahead.listen(hub.hear())):
             yield Context(
@@ -100,12 +103,14 @@ async def _context(settings: ActivitySettings, model: Model, chosen: Chosen) -> 
                 hub=hub,
                 model=model,
                 retriever=ahead,
+                ahead=ahead,
                 handover=settings.model.handover,
                 apology=settings.apology,
                 caps=settings.model.caps,
                 prices=settings.model.prices,
             )
     finally:
+        await foresight.close()
         await close_model(model)
         await hub.close()
         await store.close()

@@ -1,23 +1,23 @@
 """Looks passages up before a session asks for them.
 
-A message is on its way through Temporal for a while. The gateway tells a worker of it meanwhile, and most messages are
-questions: when the session asks for an answer, what the knowledge base has on it is there. Nothing rests on it. Whoever
-asks something else, or in another light, or late, is given what is found then.
+A message is written down, and then on its way through Temporal, for a while. The gateway tells a worker of it
+meanwhile, and most messages are questions: when the session asks for an answer, what the knowledge base has on it is
+there. Nothing rests on it. Whoever asks something else, or in another light, or late, is given what is found then.
 """
 
 import asyncio
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateways.hub import Said
-from runllm.operations import MessageRef
 from store.engine import Store
-from worker.activities.conversations import asked
-from worker.answering.protocol import MOST_PASSAGES, Found, Question, Retriever
+from worker.activities.conversations import Before, before
+from worker.activities.foresight import Foresight
+from worker.answering.protocol import MOST_PASSAGES, Emit, Found, ModelAnswer, Question, Retriever
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,9 @@ _GOOD_FOR = 5.0
 
 _AT_ONCE = 4
 """Who waits for an answer goes before those who may come to wait: of more messages none is looked up ahead."""
+
+_REMEMBERED = 500
+"""So many conversations are remembered."""
 
 _IN_VAIN = 3
 """So many in a row that nobody asked for: the agent's workflows do something else with messages just now."""
@@ -46,11 +49,13 @@ class _Look:
 
 
 class Ahead:
-    """A retriever that may have looked already. Needs a running event loop."""
+    """A retriever that may have looked already, and who may have asked the model. Needs a running event loop."""
 
-    def __init__(self, retriever: Retriever, store: Store) -> None:
+    def __init__(self, retriever: Retriever, foresight: Foresight, store: Store) -> None:
         self._retriever = retriever
+        self._foresight = foresight
         self._store = store
+        self._conversations: OrderedDict[int, Before | None] = OrderedDict()
         self._looks: deque[_Look] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._in_vain: Counter[int] = Counter()
@@ -70,26 +75,57 @@ class Ahead:
         """Gets ready for the question that may come after this one in the same conversation."""
         await self._retriever.expect_more(question)
 
+    async def answer(self, question: Question, found: Found, emit: Emit) -> ModelAnswer:
+        """See `Model.answer`."""
+        return await self._foresight.answer(question, found, emit)
+
+    async def read_on(self, session_id: int) -> None:
+        """Reads a conversation that was heard of, so that nobody has to once its next message has come."""
+        if session_id in self._conversations:
+            async with self._store.read() as db:
+                self._conversations[session_id] = await before(db, session_id)
+
     async def listen(self, news: AsyncIterator[Said]) -> None:
         """Looks up what people write, until cancelled."""
         async for said in news:
             self._forget()
             if len(self._under_way) < _AT_ONCE:
-                job = asyncio.create_task(self._look_up(said), name=f"look up message {said.chat_id}")
+                job = asyncio.create_task(self._look_up(said), name=f"look up {said.event_id}")
                 self._under_way.add(job)
                 job.add_done_callback(self._under_way.discard)
 
     async def _look_up(self, said: Said) -> None:
         try:
-            async with self._store.read() as db:
-                agent_id, question = await asked(db, said.session_id, MessageRef(chat_id=said.chat_id))
+            conversation = await self._before(said)
+            if conversation is None:
+                return
+            agent_id, question = conversation.agent_id, conversation.asked(said.text, said.surface)
             if self._in_vain[agent_id] >= _IN_VAIN:
                 return
-            found = asyncio.create_task(self._retriever.find(agent_id, question))
+            found = asyncio.create_task(self._found(said, agent_id, question))
             self._looks.append(_Look(agent_id, question, found))
             await found
         except Exception as error:
-            log.info("Message %d was not looked up ahead: %s", said.chat_id, error)
+            log.info("A message of session %d was not looked up ahead: %s", said.session_id, error)
+
+    async def _found(self, said: Said, agent_id: int, question: Question) -> Found:
+        """What is found, once it is expected that a session will ask for it: whoever waits for it comes after that."""
+        found = await self._retriever.find(agent_id, question)
+        await self._foresight.expect(said, question, found)
+        return found
+
+    async def _before(self, said: Said) -> Before | None:
+        """The conversation before a message: from memory, where nothing was shown since it was read; None if unsure."""
+        known = self._conversations.pop(said.session_id, None)
+        self._conversations[said.session_id] = None
+        while len(self._conversations) > _REMEMBERED:
+            self._conversations.popitem(last=False)
+        if said.shown == 0:
+            return Before(said.agent_id, (), (said.surface,), 0)
+        if known is None or known.shown != said.shown:
+            async with self._store.read() as db:
+                known = await before(db, said.session_id)
+        return known if known.shown == said.shown else None
 
     def _forget(self) -> None:
         while self._looks and self._looks[0].is_over:

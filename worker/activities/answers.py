@@ -70,6 +70,8 @@ class AnswerActivities:
                 row = await record_answer(self._context.store, call.session_id, entry.effect.key, answer)
         if not entry.is_done:
             await post_once(self._context, entry, to, content_of(row), {"chat_id": row.id})
+        if self._context.ahead is not None:
+            self._afterwards(self._context.ahead.read_on(call.session_id))
         return assistant_message(row)
 
     @activity.defn(name=Summarize.name)
@@ -104,7 +106,7 @@ class AnswerActivities:
         question, found = await looked_up
         brief = await shortened(self._context, call.session_id, question)
         stage(WRITING)
-        answer = await self._context.model.answer(brief, found, emit)
+        answer = await (self._context.ahead or self._context.model).answer(brief, found, emit)
         self._afterwards(self._context.retriever.expect_more(question))
         return answer
 

@@ -9,7 +9,7 @@ from runllm.bridge.surfaces import ChatSurface, SurfaceType
 from runllm.errors import NotConnected
 from store.engine import Store
 from worker.answering.model_settings import HANDOVER, Caps, Price
-from worker.answering.protocol import Model, Retriever
+from worker.answering.protocol import Emit, Found, Model, ModelAnswer, Question, Retriever
 
 APOLOGY = "Sorry, something went wrong on our side, and your message may not have been dealt with. It is on record."
 """What people are told where a handler failed on their message, unless the installation says something else."""
@@ -38,11 +38,24 @@ class Hub(Protocol):
         ...
 
 
+class Ahead(Protocol):
+    """Does beforehand what sessions are about to ask for."""
+
+    async def answer(self, question: Question, found: Found, emit: Emit) -> ModelAnswer:
+        """See `Model.answer`: the model may have been asked already."""
+        ...
+
+    async def read_on(self, session_id: int) -> None:
+        """Reads a conversation, so that nobody has to once its next message has come."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """The record, the platforms, the hub, the model and the knowledge base.
 
     Attributes:
+        ahead: Who may have done already what a session asks for; None where nobody does before it is time.
         handover: What a customer is told when no model answers.
         apology: What people are told where a handler failed on their message; empty for nothing.
         caps: What models may cost.
@@ -55,6 +68,7 @@ class Context:
     hub: Hub
     model: Model
     retriever: Retriever
+    ahead: Ahead | None = None
     handover: str = HANDOVER
     apology: str = APOLOGY
     caps: Caps = field(default_factory=Caps)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from runllm.bridge.messages import AnswerCategory, AssistantChatMessage, MessageType, Source
-from runllm.bridge.surfaces import AdminConsole, ChatSurface, ChatWidget
+from runllm.bridge.surfaces import AdminConsole, ChatSurface, ChatWidget, surface_key
 from runllm.errors import UsageError
 from runllm.operations import MessageRef
 from store import messages, sessions
@@ -46,6 +46,40 @@ async def asked(db: AsyncSession, session_id: int, ref: MessageRef) -> tuple[int
     surfaces = await sessions.surfaces_of(db, session_id)
     question = Question(text=text, history=history, page=_page(surfaces), audience=_audience(surfaces))
     return agent_id, question
+
+
+@dataclass(frozen=True)
+class Before:
+    """A conversation up to the message that comes next.
+
+    Attributes:
+        shown: What the counter of its postings is: while that stays the same, all this does.
+    """
+
+    agent_id: int
+    turns: Sequence[Turn]
+    surfaces: Sequence[ChatSurface]
+    shown: int
+
+    def asked(self, text: str, surface: ChatSurface) -> Question:
+        """What `asked` will find once a message with that text has come from there."""
+        surfaces = self.surfaces
+        if isinstance(surface, ChatWidget) and surface.config.context:  # the page may be another one
+            key = surface_key(surface)
+            surfaces = [surface if surface_key(one) == key else one for one in surfaces]
+        return Question(text=text, history=list(self.turns), page=_page(surfaces), audience=_audience(surfaces))
+
+
+async def before(db: AsyncSession, session_id: int) -> Before:
+    """The conversation as it is now."""
+    session = await sessions.get(db, session_id)
+    said = await conversation(db, session_id)
+    return Before(
+        agent_id=said.agent_id,
+        turns=said.turns,
+        surfaces=await sessions.surfaces_of(db, session_id),
+        shown=session.last_seq if session else 0,
+    )
 
 
 async def recorded(db: AsyncSession, session_id: int, chat_id: int) -> Message:

@@ -5,10 +5,15 @@ from collections.abc import Sequence
 from store import summaries
 from worker.activities.context import Context
 from worker.activities.conversations import Conversation
-from worker.answering.protocol import Question, Turn
+from worker.answering.protocol import Model, Question, Turn
 
 KEPT = 2
 """So many of the newest messages are always sent as they are, however long they are."""
+
+
+def fits(model: Model, question: Question) -> bool:
+    """Whether a model takes the whole conversation in as it is."""
+    return not model.longest or _length(question.history) <= model.longest
 
 
 async def shortened(context: Context, session_id: int, question: Question) -> Question:
@@ -17,9 +22,9 @@ async def shortened(context: Context, session_id: int, question: Question) -> Qu
     The summary in the record is written on once what came after it has grown too long again. It is an addition for the
     model: retrieval and the stable numbers of redaction go on seeing the whole history.
     """
-    longest = context.model.longest
-    if not longest or _length(question.history) <= longest:
+    if fits(context.model, question):
         return question
+    longest = context.model.longest
     covered, text = await _so_far(context, session_id, question.history)
     after = question.history[covered:]
     if _length(after) <= longest or len(after) <= KEPT:

@@ -63,6 +63,7 @@ class ModelSettings(BaseModel):
         manner: How the model is used.
         caps: What may be spent.
         prices: What tokens cost, by the model's name; they come before those that are known here.
+        asks_ahead: It is asked while a message is on its way to a session that is sure to ask.
         handover: What a customer is told when no model answers.
         script: What the scripted model says.
     """
@@ -78,6 +79,7 @@ class ModelSettings(BaseModel):
     manner: Manner = Manner()
     caps: Caps = Caps()
     prices: dict[str, Price] = {}
+    asks_ahead: bool = True
     handover: str = HANDOVER
     script: Path | None = None
 
@@ -91,9 +93,6 @@ class ModelSettings(BaseModel):
         env = {name: value for name, value in environ.items() if value}
         kind = env.get("RUNLLM_MODEL", "extractive")
         key = env.get("RUNLLM_MODEL_KEY") or env.get(_USUAL_KEYS.get(kind, ""))
-        redaction = env.get("RUNLLM_REDACTION", "on").lower()
-        if redaction not in ("on", "off"):
-            raise UsageError(f"RUNLLM_REDACTION is {redaction!r}. Set it to on or off")
         given = cls(
             kind=kind,
             model_name=env.get("RUNLLM_MODEL_NAME", _DEFAULT_NAMES.get(kind, "")),
@@ -107,12 +106,13 @@ class ModelSettings(BaseModel):
             manner=Manner(
                 max_tokens=int(_number(env, "RUNLLM_MODEL_MAX_TOKENS", 2000)),
                 longest=int(_number(env, "RUNLLM_HISTORY_CHARACTERS", 16_000)),
-                redacts=redaction == "on",
+                redacts=_switch(env, "RUNLLM_REDACTION"),
                 regions=tuple(_listed(env.get("RUNLLM_PHONE_REGIONS", "US").upper())),
                 sites=tuple(_listed(env.get("RUNLLM_SITES", ""))),
             ),
             caps=_caps(env),
             prices=_prices(env.get("RUNLLM_MODEL_PRICES")),
+            asks_ahead=_switch(env, "RUNLLM_MODEL_AHEAD"),
             script=Path(env["RUNLLM_SCRIPT"]) if "RUNLLM_SCRIPT" in env else None,
         )
         handover = env.get("RUNLLM_HANDOVER_TEXT")
@@ -153,6 +153,14 @@ def _prices(text: str | None) -> dict[str, Price]:
 
 class _Prices(BaseModel):
     prices: dict[str, Price]
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    """Whether something is on, as it is unless it was switched off."""
+    said = env.get(name, "on").lower()
+    if said not in ("on", "off"):
+        raise UsageError(f"{name} is {env[name]!r}. Set it to on or off")
+    return said == "on"
 
 
 def _number(env: Mapping[str, str], name: str, default: float, *, most: float = 1e12) -> float:

@@ -144,6 +144,10 @@ class Hub:
     def stage(self, surface_key: str, text: str) -> None:
         self.stages.append(text)
 
+    def text(self, message: str) -> str:
+        """What was shown of a message."""
+        return "".join(text for _, shown, _, _, text in self.pieces if shown == message)
+
 
 @dataclass
 class CountingModel:

@@ -7,12 +7,17 @@ from dataclasses import replace
 import pytest
 
 from gateways.hub import Said
-from runllm.operations import Answer, MessageRef
+from runllm.bridge.surfaces import ChatWidget
+from runllm.operations import Answer, MessageRef, StreamAnswer
+from store import sessions
 from tests.unit.activities.conftest import Case
+from tests.unit.activities.doubles import CountingModel
 from worker.activities import ahead as module
 from worker.activities.ahead import Ahead
 from worker.activities.answers import AnswerActivities
 from worker.activities.conversations import asked
+from worker.activities.foresight import SURE_AFTER, Foresight
+from worker.activities.spending import Accounts
 from worker.answering.protocol import Found, Question
 
 
@@ -44,12 +49,13 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 class Street:
-    """People write, and a worker that looks ahead hears of it."""
+    """People write, and a worker that looks ahead hears of it before it is on record."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.knowledge = Knowledge()
-        self.ahead = Ahead(self.knowledge, case.store)
+        self.model = CountingModel()
+        self.ahead = Ahead(self.knowledge, Foresight(self.model, Accounts(case.store)), case.store)
         self.news: asyncio.Queue[Said] = asyncio.Queue()
 
     async def said(self) -> AsyncIterator[Said]:
@@ -58,15 +64,30 @@ class Street:
 
     async def writes(self, text: str) -> int:
         """Somebody writes, and it has been looked up, or left."""
-        chat_id = (await self.case.said(text)).id
-        await self.hears(chat_id)
-        return chat_id
+        await self.hears(text)
+        return (await self.case.said(text)).id
 
-    async def hears(self, chat_id: int) -> None:
-        self.news.put_nowait(Said(session_id=self.case.session_id, chat_id=chat_id))
+    async def hears(self, text: str, shown: int | None = None, surface: ChatWidget | None = None) -> None:
+        await self.tells(text, shown, surface)
         await until(self.news.empty)
         await asyncio.sleep(0)
         await asyncio.gather(*self.ahead._under_way, return_exceptions=True)
+
+    async def tells(self, text: str, shown: int | None = None, surface: ChatWidget | None = None) -> None:
+        """A gateway tells of a message that it is about to write down."""
+        async with self.case.store.read() as db:
+            session = await sessions.get(db, self.case.session_id)
+        assert session is not None
+        said = Said(
+            event_id=f"event {text}",
+            session_id=session.id,
+            agent_id=session.agent_id,
+            workflow=session.published_name,
+            text=text,
+            surface=surface or self.case.widget,
+            shown=session.last_seq if shown is None else shown,
+        )
+        self.news.put_nowait(said)
 
     async def question(self, chat_id: int) -> tuple[int, Question]:
         async with self.case.store.read() as db:
@@ -96,9 +117,9 @@ async def test_what_was_looked_up_ahead_is_given_once(street: Street) -> None:
 
 async def test_a_session_that_asks_meanwhile_waits_for_the_same_search(street: Street) -> None:
     street.knowledge.open.clear()
-    chat_id = (await street.case.said("How do I log in?")).id
-    street.news.put_nowait(Said(session_id=street.case.session_id, chat_id=chat_id))
+    await street.tells("How do I log in?")
     await until(lambda: street.knowledge.asked)
+    chat_id = (await street.case.said("How do I log in?")).id
     finding = asyncio.create_task(street.finds(chat_id))
     await until(lambda: not street.ahead._looks)
     street.knowledge.open.set()
@@ -149,8 +170,7 @@ async def test_where_nobody_asks_nothing_is_looked_up_until_somebody_does(
 async def test_of_a_crowd_only_the_first_are_looked_up(street: Street) -> None:
     street.knowledge.open.clear()
     for number in range(9):
-        row = await street.case.said(f"Question {number}")
-        street.news.put_nowait(Said(session_id=row.session_id, chat_id=row.id))
+        await street.tells(f"Question {number}")
     await until(lambda: street.news.empty() and len(street.knowledge.asked) == 4)
     assert len(street.ahead._under_way) == 4
     street.knowledge.open.set()
@@ -158,10 +178,47 @@ async def test_of_a_crowd_only_the_first_are_looked_up(street: Street) -> None:
     assert len(street.knowledge.asked) == 4
 
 
-async def test_a_message_that_is_not_there_is_left_to_whoever_asks(street: Street) -> None:
-    await street.hears(999)
+async def test_a_conversation_is_read_once_it_is_answered_and_not_when_its_next_message_comes(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await street.writes("How do I log in?")
+    await street.case.said("Open the menu.", author="assistant")
+    await street.ahead.read_on(street.case.session_id)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "before", None)  # nothing reads it now
+        second = await street.writes("And how out?")
+    assert await street.finds(second) == 2
+    assert await street.finds(first) == 1
+
+
+async def test_what_was_said_since_it_was_read_is_read_again(street: Street) -> None:
+    await street.writes("How do I log in?")
+    await street.ahead.read_on(street.case.session_id)
+    await street.case.said("Open the menu.", author="assistant")
+    assert await street.finds(await street.writes("And how out?")) == 2
+    assert [turn.text for turn in street.knowledge.asked[1].history] == ["How do I log in?", "Open the menu."]
+
+
+async def test_nothing_is_looked_up_where_the_record_has_moved_on(street: Street) -> None:
+    await street.case.said("How do I log in?")
+    await street.hears("And how out?", shown=7)
     assert street.knowledge.asked == []
-    assert await street.finds(await street.writes("How do I log in?")) == 1
+
+
+async def test_a_conversation_that_nobody_told_of_is_not_read(street: Street) -> None:
+    await street.ahead.read_on(street.case.session_id)
+    assert not street.ahead._conversations
+
+
+async def test_what_another_page_says_of_itself_is_looked_up_with_the_question(street: Street) -> None:
+    await street.writes("How do I log in?")
+    config = street.case.widget.config.model_copy(update={"context": {"url": "https://acme.example/settings"}})
+    elsewhere = street.case.widget.model_copy(update={"config": config})
+    await street.hears("And here?", surface=elsewhere)
+    async with street.case.store.begin() as db:
+        await sessions.refresh(db, street.case.session_id, elsewhere)
+    assert await street.finds((await street.case.said("And here?")).id) == 2
+    assert street.knowledge.asked[-1].page == {"url": "https://acme.example/settings"}
 
 
 async def test_an_answer_rests_on_what_was_looked_up_ahead(street: Street) -> None:
@@ -171,3 +228,22 @@ async def test_an_answer_rests_on_what_was_looked_up_ahead(street: Street) -> No
     assert len(street.knowledge.asked) == 1
     await activities.answer(street.case.call(Answer(question=MessageRef(chat_id=chat_id, text="Something else"))))
     assert [one.text for one in street.knowledge.asked] == ["How do I log in?", "Something else"]
+
+
+async def test_the_model_is_asked_ahead_once_it_is_sure_and_each_answer_is_paid_once(street: Street) -> None:
+    street.ahead._foresight = Foresight(street.case.model, Accounts(street.case.store))
+    activities = AnswerActivities(replace(street.case.context, retriever=street.ahead, ahead=street.ahead))
+    paid = street.case.model.paid
+    for number in range(SURE_AFTER + 2):
+        await street.hears(f"Question {number}")
+        is_sure = number >= SURE_AFTER
+        await until(lambda number=number, is_sure=is_sure: len(paid) == number + is_sure)
+        chat_id = (await street.case.said(f"Question {number}")).id
+        operation = StreamAnswer(question=MessageRef(chat_id=chat_id), to=street.case.widget)
+        said = await activities.stream_answer(street.case.call(operation))
+        assert (said.text, len(paid)) == ("The answer.", number + 1)
+        assert street.case.hub.text(f"1:{number + 1}") == "The answer."
+        await asyncio.gather(*activities._later)
+    assert await street.case.transcript() == [
+        text for number in range(SURE_AFTER + 2) for text in (f"Question {number}", "The answer.")
+    ]

@@ -183,6 +183,7 @@ def test_prices_are_those_of_the_installation_first_and_a_name_stands_for_its_re
         ({"RUNLLM_CAP_DAY_USD": "much"}, "RUNLLM_CAP_DAY_USD is 'much'"),
         ({"RUNLLM_MODEL_SECONDS": "600"}, "not above 110"),
         ({"RUNLLM_MODEL_PRICES": '{"m": 3}'}, "RUNLLM_MODEL_PRICES is no table"),
+        ({"RUNLLM_MODEL_AHEAD": "yes"}, "RUNLLM_MODEL_AHEAD is 'yes'"),
         ({"RUNLLM_REDACTION": "maybe"}, "RUNLLM_REDACTION is 'maybe'"),
     ],
 )
@@ -205,6 +206,7 @@ def test_settings_are_read() -> None:
             "RUNLLM_CAP_SESSION_TOKENS": "1000",
             "RUNLLM_CAP_DAY_USD": "2.5",
             "RUNLLM_REDACTION": "off",
+            "RUNLLM_MODEL_AHEAD": "off",
             "RUNLLM_HANDOVER_TEXT": "Someone will come.",
             "RUNLLM_MODEL_PRICES": '{"x": {"input": 1, "output": 2}}',
         }
@@ -217,6 +219,7 @@ def test_settings_are_read() -> None:
     assert read.limits.first_token == 3
     assert read.manner.sites == ("https://a.example", "https://b.example/help")
     assert not read.manner.redacts
+    assert (read.asks_ahead, ModelSettings.from_env({}).asks_ahead) == (False, True)
     assert read.caps == Caps(session_tokens=1000, day_usd=2.5)
     assert read.handover == "Someone will come."
     assert "k" not in repr(read.api_key)

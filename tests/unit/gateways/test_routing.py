@@ -143,8 +143,13 @@ async def test_what_the_page_says_is_kept_up_to_date(desk: Desk) -> None:
 async def test_what_is_written_to_us_is_said_once_to_whoever_may_look_ahead(desk: Desk) -> None:
     first = await desk.routing.take_in(said("1", id="m1"))
     await desk.routing.take_in(said("1", id="m1"))
-    second = await desk.routing.take_in(said("2", id="m2"))
-    assert [one.chat_id for one in desk.said] == [first.chat_id, second.chat_id]
+    await desk.routing.take_in(said("2", id="m2"))
+    assert [(one.text, one.shown, one.session_id, one.workflow) for one in desk.said] == [
+        ("1", 0, first.session_id, "support"),
+        ("2", 1, first.session_id, "support"),
+    ]
+    assert len({one.event_id for one in desk.said}) == 2
+    assert desk.said[0].surface == said().surface
     await desk.routing.take_in(said(origin="https://elsewhere.example", conversation="c2"))
     await make_current(desk.store, SlackListener(team_id="T1", default_trigger=AllMessages()), name="slack")
     happening = Happening(surface=THREAD.type)
@@ -156,6 +161,38 @@ async def test_what_is_written_to_us_is_said_once_to_whoever_may_look_ahead(desk
     )
     assert len(desk.told) == told + 1
     assert len(desk.said) == 2, "answers on platforms do not appear while they are made"
+
+
+@pytest.mark.parametrize("phase", ["waiting_for_button", "mirroring", "closed"])
+async def test_a_session_that_takes_no_question_now_is_not_spoken_of(desk: Desk, phase: str) -> None:
+    accepted = await desk.routing.take_in(said())
+    assert accepted.session_id is not None
+    async with desk.store.begin() as db:
+        await sessions.update(db, accepted.session_id, phase=phase)
+    await desk.routing.take_in(said("And?", id="m2"))
+    assert [one.text for one in desk.said] == ["Hello"]
+
+
+async def test_a_note_of_the_team_is_not_spoken_of(desk: Desk) -> None:
+    await desk.routing.take_in(said())
+    await desk.routing.take_in(said("Careful", id="m2").model_copy(update={"is_internal": True}))
+    assert [one.text for one in desk.said] == ["Hello"]
+
+
+async def test_a_message_is_spoken_of_before_it_is_on_record(desk: Desk) -> None:
+    await desk.routing.take_in(said())
+    seen: list[int] = []
+
+    async def count() -> None:
+        async with desk.store.read() as db:
+            seen.append(len(await messages.transcript(db, 1)))
+
+    counting: list[asyncio.Task[None]] = []
+    desk.routing._say = lambda said: counting.append(asyncio.create_task(count()))
+    await desk.routing.take_in(said("And?", id="m2"))
+    await asyncio.gather(*counting)
+    assert len(counting) == 1
+    assert desk.told == [1, 1]
 
 
 async def test_a_sender_that_hangs_up_does_not_undo_its_message(desk: Desk) -> None:

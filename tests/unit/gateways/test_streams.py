@@ -11,6 +11,7 @@ from gateways.hub import Delta, Draft, Hub, Poke, Said, Stage, units
 from gateways.hub_client import HubClient, merged
 from gateways.signing import hub_token
 from gateways.streams import Lookout
+from runllm.bridge.surfaces import ChatWidget, ChatWidgetConfig
 from store import messages
 from tests.unit.gateways.conftest import SECRET, Gateway, Visitor
 from tests.unit.gateways.doubles import Event, events_of
@@ -224,6 +225,12 @@ async def known(gateway: Gateway, workers: int) -> None:
             await asyncio.sleep(0.001)
 
 
+def written(session_id: int) -> Said:
+    surface = ChatWidget(config=ChatWidgetConfig(convo_identifier="c"))
+    more = {"agent_id": 1, "workflow": "support", "text": "Hello", "surface": surface, "shown": 0}
+    return Said.model_validate({"event_id": "e1", "session_id": session_id, **more})
+
+
 class Worker:
     """Listens to what people write."""
 
@@ -252,12 +259,12 @@ async def test_a_worker_hears_at_once_what_a_visitor_writes(gateway: Gateway) ->
     async with Worker(gateway) as worker:
         await known(gateway, 1)
         for number in (1, 2):
-            taken = await visitor.say(f"Question {number}", id=f"m{number}")
+            await visitor.say(f"Question {number}", id=f"m{number}")
             said = await worker.hears()
-            assert (said.session_id, said.chat_id) == (1, taken["chat_id"])
+            assert (said.session_id, said.text, said.shown) == (1, f"Question {number}", number - 1)
         await visitor.say("Question 2", id="m2")  # sent again
-        taken = await visitor.say("Question 3", id="m3")
-        assert (await worker.hears()).chat_id == taken["chat_id"]
+        await visitor.say("Question 3", id="m3")
+        assert (await worker.hears()).text == "Question 3"
 
 
 async def test_of_several_workers_none_is_told(gateway: Gateway) -> None:
@@ -267,8 +274,8 @@ async def test_of_several_workers_none_is_told(gateway: Gateway) -> None:
             await known(gateway, 2)
             await visitor.say("Who will be asked?")
         await known(gateway, 1)
-        taken = await visitor.say("And now?", id="m2")
-        assert (await one.hears()).chat_id == taken["chat_id"]
+        await visitor.say("And now?", id="m2")
+        assert (await one.hears()).text == "And now?"
         assert other.heard.empty()
 
 
@@ -276,10 +283,8 @@ async def test_a_worker_that_does_not_keep_up_misses_something_and_holds_up_nobo
     hub = Hub()
     with hub.listening() as worker:
         for number in range(5000):
-            hub.say(Said(session_id=1, chat_id=number))
-        first = await worker.next(1)
-        assert first is not None
-        assert first.chat_id == 0
+            hub.say(written(number))
+        assert await worker.next(1) == written(0)
 
 
 async def test_a_worker_asks_again_until_a_gateway_is_there(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,8 +294,8 @@ async def test_a_worker_asks_again_until_a_gateway_is_there(gateway: Gateway, mo
     await asyncio.sleep(0)
     client._url = f"{gateway.url}/internal/hub"
     await known(gateway, 1)
-    gateway.services.hub.say(Said(session_id=7, chat_id=8))
-    assert (await asyncio.wait_for(hearing, 10)).chat_id == 8
+    gateway.services.hub.say(written(7))
+    assert await asyncio.wait_for(hearing, 10) == written(7)
 
 
 async def test_a_gateway_that_stops_does_not_wait_for_those_who_listen(gateway: Gateway) -> None:
