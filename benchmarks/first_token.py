@@ -12,17 +12,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.figures import median, percentile, table
-from tests.fakes.anthropic import KEY, Anthropic, Trouble, serving
+from tests.fakes.anthropic import KEY, Anthropic, Trouble, serving_beside
 from tests.faults.engine import Engine, running
 
 THINKS = 0.3
@@ -85,28 +82,6 @@ class Thoughtful(Anthropic):
         return await super()._stream(request, body, message, thinking)
 
 
-@contextmanager
-def stand_in() -> Iterator[Thoughtful]:
-    """The stand-in, on a thread of its own."""
-    service, ready, loop = Thoughtful(), threading.Event(), asyncio.new_event_loop()
-    over = asyncio.Event()
-
-    async def serve() -> None:
-        async with serving(service):
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    ready.wait()
-    try:
-        yield service
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join()
-        loop.close()
-
-
 def one(page: Page, service: Thoughtful, number: int) -> tuple[float, float, float]:
     """Milliseconds until the service had the request, from its first word until it was shown, and both together."""
     page.wait_for_timeout(BETWEEN)
@@ -153,7 +128,7 @@ def measure(times: int) -> str:
     chromium = shutil.which("chromium")
     if chromium is None:
         raise SystemExit("There is no chromium on this machine")
-    with tempfile.TemporaryDirectory() as directory, stand_in() as service:
+    with tempfile.TemporaryDirectory() as directory, serving_beside(Thoughtful()) as service:
         model = {"RUNLLM_MODEL": "anthropic", "RUNLLM_MODEL_KEY": KEY, "RUNLLM_MODEL_URL": service.url}
         with running(Path(directory) / "home", "--no-example", **model) as engine, sync_playwright() as playwright:
             engine.wait_until_ready()

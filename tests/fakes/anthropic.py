@@ -14,12 +14,13 @@ import itertools
 import json
 import re
 import sys
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -391,6 +392,30 @@ async def serving(service: Anthropic, port: int = 0) -> AsyncIterator[Anthropic]
         yield service
     finally:
         await runner.cleanup()
+
+
+S = TypeVar("S", bound=Anthropic)
+
+
+@contextmanager
+def serving_beside(service: S) -> Iterator[S]:
+    """The same on a thread of its own, for those who wait for it without a loop."""
+    ready, loop, over = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
+
+    async def serve() -> None:
+        async with serving(service):
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    ready.wait()
+    try:
+        yield service
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
 
 
 async def _main() -> None:

@@ -1,16 +1,14 @@
 """The model asked before the session has: while the session cannot, on the whole engine; and nothing is asked twice."""
 
-import asyncio
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.anthropic import KEY, Anthropic, data_in, serving
+from tests.fakes.anthropic import KEY, Anthropic, data_in, serving_beside
 from tests.faults.engine import Engine, running
 from worker.activities.foresight import SURE_AFTER
 
@@ -41,21 +39,8 @@ class Service(Anthropic):
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    made, ready, loop = Service(), threading.Event(), asyncio.new_event_loop()
-    over = asyncio.Event()
-
-    async def serve() -> None:
-        async with serving(made):
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    ready.wait()
-    yield made
-    loop.call_soon_threadsafe(over.set)
-    thread.join()
-    loop.close()
+    with serving_beside(Service()) as made:
+        yield made
 
 
 @contextmanager

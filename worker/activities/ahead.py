@@ -99,18 +99,18 @@ class Ahead:
             conversation = await self._before(said)
             if conversation is None:
                 return
-            agent_id, question = conversation.agent_id, conversation.asked(said.text, said.surface)
-            if self._in_vain[agent_id] >= _IN_VAIN:
+            question = conversation.asked(said.text, said.surface)
+            if self._in_vain[said.agent_id] >= _IN_VAIN:
                 return
-            found = asyncio.create_task(self._found(said, agent_id, question))
-            self._looks.append(_Look(agent_id, question, found))
+            found = asyncio.create_task(self._found(said, question))
+            self._looks.append(_Look(said.agent_id, question, found))
             await found
         except Exception as error:
             log.info("A message of session %d was not looked up ahead: %s", said.session_id, error)
 
-    async def _found(self, said: Said, agent_id: int, question: Question) -> Found:
+    async def _found(self, said: Said, question: Question) -> Found:
         """What is found, once it is expected that a session will ask for it: whoever waits for it comes after that."""
-        found = await self._retriever.find(agent_id, question)
+        found = await self._retriever.find(said.agent_id, question)
         await self._foresight.expect(said, question, found)
         return found
 
@@ -121,7 +121,7 @@ class Ahead:
         while len(self._conversations) > _REMEMBERED:
             self._conversations.popitem(last=False)
         if said.shown == 0:
-            return Before(said.agent_id, (), (said.surface,), 0)
+            return Before((), (said.surface,), 0)
         if known is None or known.shown != said.shown:
             async with self._store.read() as db:
                 known = await before(db, said.session_id)

@@ -56,7 +56,6 @@ class Before:
         shown: What the counter of its postings is: while that stays the same, all this does.
     """
 
-    agent_id: int
     turns: Sequence[Turn]
     surfaces: Sequence[ChatSurface]
     shown: int
@@ -73,10 +72,8 @@ class Before:
 async def before(db: AsyncSession, session_id: int) -> Before:
     """The conversation as it is now."""
     session = await sessions.get(db, session_id)
-    said = await conversation(db, session_id)
     return Before(
-        agent_id=said.agent_id,
-        turns=said.turns,
+        turns=(await conversation(db, session_id)).turns,
         surfaces=await sessions.surfaces_of(db, session_id),
         shown=session.last_seq if session else 0,
     )

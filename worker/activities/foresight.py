@@ -72,26 +72,15 @@ class Foresight:
 
     async def answer(self, question: Question, found: Found, emit: Emit) -> ModelAnswer:
         """See `Model.answer`."""
-        expected = next((one for one in self._expected if (one.question, one.found) == (question, found)), None)
-        if expected is None:
-            return await self._model.answer(question, found, emit)
-        self._expected.remove(expected)
-        if not expected.is_late:
-            self._came_true[expected.said.workflow].append(True)
-        if expected.begun is None:
-            return await self._model.answer(question, found, emit)
-        now = circumstances()
-        if now.attempt > 1 or now.over_cap:
-            await self._give_up(expected)
-            return await self._model.answer(question, found, emit)
-        return await expected.begun.taken_over(emit)
+        begun = await self._begun(question, found)
+        return await (begun.taken_over(emit) if begun else self._model.answer(question, found, emit))
 
     async def expect(self, said: Said, question: Question, found: Found) -> None:
         """Asks the model, where the session is sure to ask it `question` with what was `found`.
 
         A session that asks after this began is given that answer; one that asked before it is not paid for twice.
         """
-        if not fits(self._model, question):  # it will be asked something shorter
+        if not self._asks or not fits(self._model, question):  # what is too long will be asked in a shorter form
             return
         expected = _Expected(said, question, found)
         self._expected.append(expected)
@@ -106,12 +95,24 @@ class Foresight:
         while self._expected:
             await self._give_up(self._expected.popleft())
 
+    async def _begun(self, question: Question, found: Found) -> Begun | None:
+        """What was begun for this, if whoever asks would begin the same now; it came true in any case."""
+        expected = next((one for one in self._expected if (one.question, one.found) == (question, found)), None)
+        if expected is None:
+            return None
+        self._expected.remove(expected)
+        if not expected.is_late:
+            self._came_true[expected.said.workflow].append(True)
+        now = circumstances()
+        if now.attempt > 1 or now.over_cap:
+            await self._give_up(expected)
+            return None
+        return expected.begun
+
     def _is_sure(self, expected: _Expected) -> bool:
         last = self._came_true[expected.said.workflow]
         waiting = sum(one.begun is not None for one in self._expected)
-        return (
-            self._asks and len(last) >= SURE_AFTER and all(last) and waiting < AT_ONCE and _is_next(expected.question)
-        )
+        return len(last) >= SURE_AFTER and all(last) and waiting < AT_ONCE and _is_next(expected.question)
 
     async def _forget(self) -> None:
         for one in tuple(self._expected):
