@@ -5,6 +5,7 @@ platform. Temporal owns retries: an adapter tries once, and before it tries agai
 behind. `effect.earlier` says whether there was one.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,6 +89,16 @@ class Inbound(Frozen):
     is_internal: bool = False
     changed_at: datetime | None = None
     earlier: list[Earlier] = []
+
+    @property
+    def event_id(self) -> str:
+        """A short name of it, the same wherever it comes again."""
+        return hashlib.sha256(self.dedupe_key.encode()).hexdigest()[:16]
+
+    @property
+    def is_ours(self) -> bool:
+        """It happened on a surface that the engine itself shows: no platform has a copy of it."""
+        return self.surface.type in (SurfaceType.CHAT_WIDGET, SurfaceType.ADMIN_CONSOLE)
 
 
 class Effect(Frozen):

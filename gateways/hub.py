@@ -58,8 +58,10 @@ class Said(Frozen):
 
     Attributes:
         event_id: Names it: the same twice is the same message.
+        session_id: Its session; 0 where it seems to be the first message of one.
         workflow: The published workflow of its session.
         shown: The counter of the session's postings before it: who has read the conversation since need not again.
+            None as long as nothing was read for the message: it will be told of once more, with what is known then.
     """
 
     event_id: str
@@ -68,7 +70,7 @@ class Said(Frozen):
     workflow: str
     text: str
     surface: AnySurface
-    shown: int
+    shown: int | None
 
 
 Pulse: TypeAlias = Annotated[Delta | Stage | Poke, Field(discriminator="kind")]

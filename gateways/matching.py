@@ -14,7 +14,7 @@ from runllm.bridge.listeners import (
     as_list,
 )
 from runllm.bridge.surfaces import AdminConsole, ChatWidget, DiscordThread, SlackThread, ZendeskTicket
-from runllm.bridge.triggers import AllMessages, AnyTrigger, Trigger, first_that_fires
+from runllm.bridge.triggers import AllMessages, AnyTrigger, Happening, Trigger, first_that_fires
 from runllm.operations import Frozen
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -58,6 +58,14 @@ def match_routes(routes: Sequence[Route], inbound: Inbound) -> Match | None:
                 )
                 found.append((_closeness(listener, inbound), match))
     return max(found, key=lambda rank_and_match: rank_and_match[0])[1] if found else None
+
+
+def marked(inbound: Inbound) -> Inbound:
+    """The event, with what triggers are to know of its author."""
+    if not inbound.is_from_bot:
+        return inbound
+    happening = inbound.happening or Happening(surface=inbound.surface.type, is_message=False)
+    return inbound.model_copy(update={"happening": happening.model_copy(update={"is_from_bot": True})})
 
 
 def _closeness(listener: Listener, inbound: Inbound) -> int:

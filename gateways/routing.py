@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,19 +10,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gateways.adapter import Earlier, Inbound
-from gateways.hub import Said
-from gateways.matching import Match, Route, is_listened, match_routes
+from gateways.hints import Hints
+from gateways.matching import Match, Route, is_listened, marked, match_routes
 from gateways.wire import Envelope
 from runllm.bridge.messages import MessageType
-from runllm.bridge.surfaces import ChatWidget, SurfaceType, surface_key
-from runllm.bridge.triggers import Happening
+from runllm.bridge.surfaces import ChatWidget, surface_key
 from runllm.operations import Frozen
 from store import buttons, early, effects, feedback, inbox, messages, published, sessions
 from store.engine import Store
 from store.models import EarlyChange, InboxRow, Message, Session, now
 from store.rows import alone
-
-_OURS = (SurfaceType.CHAT_WIDGET, SurfaceType.ADMIN_CONSOLE)
 
 ClickResult = Literal["won", "already", "ended", "not_allowed", "unknown"]
 
@@ -81,9 +77,6 @@ class Letter:
 
 Hint = Callable[[Session, Inbound], None]
 
-_SAID = 1000
-"""So many messages are remembered as said."""
-
 _Recorded = tuple[Accepted, Letter | None]
 """What the record holds, and what need not be read again to tell the session."""
 
@@ -100,20 +93,19 @@ class Routing:
         store: Store,
         deliver: Callable[[int, Letter | None], None],
         poke: Callable[[str], None],
-        say: Callable[[Said], None] = lambda said: None,
+        hints: Hints | None = None,
     ) -> None:
         """
         Args:
             deliver: Called with a session's id once it has something to be told, and with that where nothing else comes
                 first. Must return at once.
             poke: Called with a surface's key once what it shows has changed. Must return at once.
-            say: Called with a message on our own surfaces while it is written down. Must return at once.
+            hints: Who is told of a message before it is on record.
         """
         self._store = store
         self._deliver = deliver
         self._poke = poke
-        self._say = say
-        self._said: deque[str] = deque(maxlen=_SAID)
+        self._hints = hints or Hints()
         self._jobs: set[asyncio.Task[Accepted]] = set()
 
     async def take_in(self, inbound: Inbound) -> Accepted:
@@ -135,44 +127,28 @@ class Routing:
 
     async def _record_once(self, inbound: Inbound) -> _Recorded:
         """Two gateways may take the same event, or a conversation's first two, at once: the loser looks again."""
+        self._hints.comes(inbound)
         # Nearly all messages to us are new, and the inbox refuses one that is not: only then is it looked for.
-        look = inbound.kind != "message" or inbound.surface.type not in _OURS
+        look = inbound.kind != "message" or not inbound.is_ours
         for last in (False, False, True):
             try:
                 async with self._store.begin() as db:
-                    return await _record(db, inbound, self._hint, look=look)
+                    return await _record(db, inbound, self._hints.is_written, look=look)
             except (_BeatenError, IntegrityError):
                 look = True
                 if last:
                     raise
         raise AssertionError
 
-    def _hint(self, session: Session, inbound: Inbound) -> None:
-        """Says that a message is about to be on record: once, also where it is sent or written down again.
-
-        Nothing that counts may come of it yet. A session that waits for a click, or takes no more messages, asks
-        nothing.
-        """
-        is_ours = inbound.kind == "message" and inbound.surface.type in _OURS and not inbound.is_internal
-        if not is_ours or session.phase not in ("listening", "handling") or inbound.dedupe_key in self._said:
-            return
-        self._said.append(inbound.dedupe_key)
-        self._say(
-            Said(
-                event_id=_event_id(inbound),
-                session_id=session.id,
-                agent_id=session.agent_id,
-                workflow=session.published_name,
-                text=inbound.text,
-                surface=inbound.surface,
-                shown=session.last_seq,
-            )
-        )
-
     async def routes(self) -> list[Route]:
         """All published workflows that have a current version, with its listeners."""
-        async with self._store.read() as db:
-            return await routes_of(db)
+        return await read_routes(self._store)
+
+
+async def read_routes(store: Store) -> list[Route]:
+    """All published workflows that have a current version, with its listeners."""
+    async with store.read() as db:
+        return await routes_of(db)
 
 
 async def routes_of(db: AsyncSession) -> list[Route]:
@@ -207,7 +183,7 @@ async def _record(db: AsyncSession, inbound: Inbound, hint: Hint, *, look: bool)
 async def _record_message(
     db: AsyncSession, inbound: Inbound, key: str, session: Session | None, hint: Hint, *, look: bool
 ) -> _Recorded:
-    if inbound.surface.type not in _OURS and await effects.is_ours(db, key, inbound.remote_id):
+    if not inbound.is_ours and await effects.is_ours(db, key, inbound.remote_id):
         return await _add(db, inbound, key, session, ignored="the engine wrote this itself")
     is_looked_for = look and inbound.kind == "message" and session is not None
     if is_looked_for and await messages.find_posting(db, key, inbound.remote_id) is not None:
@@ -218,7 +194,7 @@ async def _record_message(
         return await _add(db, inbound, key, session, ignored=DELETED)
     match = None
     if session is None:
-        match = match_routes(await routes_of(db), _marked(inbound))
+        match = match_routes(await routes_of(db), marked(inbound))
         if match is None:
             return await _add(db, inbound, key, None, ignored=FROM_BOT if inbound.is_from_bot else NO_LISTENER)
         session = await sessions.create(
@@ -229,7 +205,7 @@ async def _record_message(
         for one in inbound.earlier:
             await _write_down(db, session, key, one)
     if inbound.kind == "message":
-        message = await _write_down(db, session, key, inbound, changes, is_new=inbound.surface.type in _OURS)
+        message = await _write_down(db, session, key, inbound, changes, is_new=inbound.is_ours)
     else:
         message = await _reacted_to(db, session, key, inbound.remote_id)
     return await _add(db, inbound, key, session, message=message, match=match)
@@ -237,7 +213,7 @@ async def _record_message(
 
 async def _waiting_for(db: AsyncSession, inbound: Inbound, key: str) -> Sequence[EarlyChange]:
     """The edits, and then the deletion, of a message that were taken in before it."""
-    if inbound.kind != "message" or inbound.surface.type in _OURS:
+    if inbound.kind != "message" or inbound.is_ours:
         return ()
     await alone(db, f"changes {key} {inbound.remote_id}")
     return await early.take(db, key, inbound.remote_id)
@@ -392,9 +368,9 @@ async def _add(
         ignored = CLOSED
     envelope = Envelope(
         kind=inbound.kind,
-        event_id=_event_id(inbound),
+        event_id=inbound.event_id,
         surface=inbound.surface,
-        happening=_marked(inbound).happening,
+        happening=marked(inbound).happening,
         trigger=match.trigger if match else None,
         listens_to=match.listens_to if match else [],
         wait_id=inbound.wait_id,
@@ -425,18 +401,6 @@ async def _add(
     if session is None or row.outcome is not None or (match is None and await inbox.has_earlier(db, row)):
         return accepted, None
     return accepted, Letter(session, row, message)
-
-
-def _event_id(inbound: Inbound) -> str:
-    return hashlib.sha256(inbound.dedupe_key.encode()).hexdigest()[:16]
-
-
-def _marked(inbound: Inbound) -> Inbound:
-    """The event, with what triggers are to know of its author."""
-    if not inbound.is_from_bot:
-        return inbound
-    happening = inbound.happening or Happening(surface=inbound.surface.type, is_message=False)
-    return inbound.model_copy(update={"happening": happening.model_copy(update={"is_from_bot": True})})
 
 
 def _as_before(row: InboxRow) -> Accepted:

@@ -1,18 +1,20 @@
 """What the parts of a gateway share. Built once, in `gateways.server`."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
 from gateways.connecting import Setups
 from gateways.delivery import Delivery
 from gateways.files import Files, Readers
+from gateways.hints import Hints
 from gateways.hub import Hub
 from gateways.indexing import Indexing
 from gateways.origins import Origins
 from gateways.outlets import Outlets
 from gateways.rates import Rate, Seats, client_address
-from gateways.routing import Routing
+from gateways.routing import Routing, read_routes
 from gateways.settings import GatewaySettings
 from gateways.temporal import Temporal
 from store.engine import Store
@@ -57,7 +59,8 @@ def build(settings: GatewaySettings, store: Store, temporal: Temporal, setups: S
     hub = Hub()
     outlets = Outlets(store, hub, Seal(settings.secret), settings.platforms)
     delivery = Delivery(store, temporal)
-    routing = Routing(store, delivery.soon, hub.poke_soon, hub.say)
+    origins = Origins(partial(read_routes, store), lambda: bool(hub.watched()))
+    routing = Routing(store, delivery.soon, hub.poke_soon, Hints(hub.say, lambda: origins.routes))
     limits = settings.limits
     return Services(
         settings=settings,
@@ -66,7 +69,7 @@ def build(settings: GatewaySettings, store: Store, temporal: Temporal, setups: S
         hub=hub,
         delivery=delivery,
         routing=routing,
-        origins=Origins(routing.routes, lambda: bool(hub.watched())),
+        origins=origins,
         indexing=Indexing(store, temporal),
         outlets=outlets,
         setups=setups,

@@ -3,6 +3,9 @@
 A message is written down, and then on its way through Temporal, for a while. The gateway tells a worker of it
 meanwhile, and most messages are questions: when the session asks for an answer, what the knowledge base has on it is
 there. Nothing rests on it. Whoever asks something else, or in another light, or late, is given what is found then.
+
+The gateway tells of a message twice. As it comes, what it seems to ask is looked up: that costs nobody anything. Once
+its session is known, so is what it asks; nearly always that was just it, and only now the model may be asked.
 """
 
 import asyncio
@@ -38,6 +41,7 @@ _IN_VAIN = 3
 class _Look:
     """What one message asks, and what is found on it."""
 
+    event_id: str
     agent_id: int
     question: Question
     found: asyncio.Task[Found]
@@ -46,6 +50,10 @@ class _Look:
     @property
     def is_over(self) -> bool:
         return time.monotonic() - self.began > _GOOD_FOR
+
+    def asks(self, agent_id: int, question: Question) -> bool:
+        """Whether this is what it asks, and not too long ago."""
+        return (self.agent_id, self.question) == (agent_id, question) and not self.is_over
 
 
 class Ahead:
@@ -63,12 +71,10 @@ class Ahead:
     async def find(self, agent_id: int, question: Question, limit: int = MOST_PASSAGES) -> Found:
         """The best passages for `question`, as they are now or were a moment ago."""
         self._in_vain[agent_id] = 0  # somebody does ask
-        for look in self._looks:
-            if limit == MOST_PASSAGES and (look.agent_id, look.question) == (agent_id, question) and not look.is_over:
-                self._looks.remove(look)
-                with suppress(Exception):  # it fails in the same way once more, where somebody minds
-                    return await asyncio.shield(look.found)
-                break
+        look = self._taken(agent_id, question) if limit == MOST_PASSAGES else None
+        if look is not None:
+            with suppress(Exception):  # it fails in the same way once more, where somebody minds
+                return await asyncio.shield(look.found)
         return await self._retriever.find(agent_id, question, limit)
 
     async def expect_more(self, question: Question) -> None:
@@ -89,7 +95,7 @@ class Ahead:
         """Looks up what people write, until cancelled."""
         async for said in news:
             self._forget()
-            if len(self._under_way) < _AT_ONCE:
+            if len(self._under_way) < _AT_ONCE or any(look.event_id == said.event_id for look in self._looks):
                 job = asyncio.create_task(self._look_up(said), name=f"look up {said.event_id}")
                 self._under_way.add(job)
                 job.add_done_callback(self._under_way.discard)
@@ -102,26 +108,38 @@ class Ahead:
             question = conversation.asked(said.text, said.surface)
             if self._in_vain[said.agent_id] >= _IN_VAIN:
                 return
-            found = asyncio.create_task(self._found(said, question))
-            self._looks.append(_Look(said.agent_id, question, found))
+            begun = self._taken(said.agent_id, question)
+            found = asyncio.create_task(self._found(said, question, begun))
+            self._looks.append(_Look(said.event_id, said.agent_id, question, found))
             await found
         except Exception as error:
             log.info("A message of session %d was not looked up ahead: %s", said.session_id, error)
 
-    async def _found(self, said: Said, question: Question) -> Found:
+    async def _found(self, said: Said, question: Question, begun: _Look | None) -> Found:
         """What is found, once it is expected that a session will ask for it: whoever waits for it comes after that."""
-        found = await self._retriever.find(said.agent_id, question)
-        await self._foresight.expect(said, question, found)
+        found = await (begun.found if begun else self._retriever.find(said.agent_id, question))
+        if said.shown is not None:
+            await self._foresight.expect(said, question, found)
         return found
+
+    def _taken(self, agent_id: int, question: Question) -> _Look | None:
+        """What was looked up for it; it is given once."""
+        look = next((one for one in self._looks if one.asks(agent_id, question)), None)
+        if look is not None:
+            self._looks.remove(look)
+        return look
 
     async def _before(self, said: Said) -> Before | None:
         """The conversation before a message: from memory, where nothing was shown since it was read; None if unsure."""
+        none = Before((), (said.surface,), 0)
+        if said.shown is None:
+            return self._conversations.get(said.session_id) if said.session_id else none
         known = self._conversations.pop(said.session_id, None)
         self._conversations[said.session_id] = None
         while len(self._conversations) > _REMEMBERED:
             self._conversations.popitem(last=False)
         if said.shown == 0:
-            return Before((), (said.surface,), 0)
+            return none
         if known is None or known.shown != said.shown:
             async with self._store.read() as db:
                 known = await before(db, said.session_id)

@@ -69,25 +69,36 @@ class Street:
 
     async def hears(self, text: str, shown: int | None = None, surface: ChatWidget | None = None) -> None:
         await self.tells(text, shown, surface)
-        await until(self.news.empty)
-        await asyncio.sleep(0)
-        await asyncio.gather(*self.ahead._under_way, return_exceptions=True)
+        await self.has_looked()
 
     async def tells(self, text: str, shown: int | None = None, surface: ChatWidget | None = None) -> None:
         """A gateway tells of a message that it is about to write down."""
         async with self.case.store.read() as db:
             session = await sessions.get(db, self.case.session_id)
         assert session is not None
+        self._tell(text, session.id, session.last_seq if shown is None else shown, surface)
+
+    async def hears_early(self, text: str, session_id: int = 0) -> None:
+        """A gateway tells of a message as it comes."""
+        self._tell(text, session_id, None)
+        await self.has_looked()
+
+    def _tell(self, text: str, session_id: int, shown: int | None, surface: ChatWidget | None = None) -> None:
         said = Said(
             event_id=f"event {text}",
-            session_id=session.id,
-            agent_id=session.agent_id,
-            workflow=session.published_name,
+            session_id=session_id,
+            agent_id=1,
+            workflow="support",
             text=text,
             surface=surface or self.case.widget,
-            shown=session.last_seq if shown is None else shown,
+            shown=shown,
         )
         self.news.put_nowait(said)
+
+    async def has_looked(self) -> None:
+        await until(self.news.empty)
+        await asyncio.sleep(0)
+        await asyncio.gather(*self.ahead._under_way, return_exceptions=True)
 
     async def question(self, chat_id: int) -> tuple[int, Question]:
         async with self.case.store.read() as db:
@@ -113,6 +124,53 @@ async def test_what_was_looked_up_ahead_is_given_once(street: Street) -> None:
     assert await street.finds(chat_id) == 1
     assert len(street.knowledge.asked) == 1
     assert await street.finds(chat_id) == 2, "what is asked again is looked up again"
+
+
+async def test_what_a_message_seems_to_ask_is_looked_up_as_it_comes(street: Street) -> None:
+    await street.hears_early("How do I log in?")
+    assert len(street.knowledge.asked) == 1
+    first = await street.writes("How do I log in?")
+    await street.case.said("Open the menu.", author="assistant")
+    await street.ahead.read_on(street.case.session_id)
+    await street.hears_early("And how out?", street.case.session_id)
+    assert [turn.text for turn in street.knowledge.asked[1].history] == ["How do I log in?", "Open the menu."]
+    second = await street.writes("And how out?")
+    assert (await street.finds(first), await street.finds(second)) == (1, 2)
+    assert len(street.knowledge.asked) == 2, "nothing was looked up again once its session was known"
+
+
+async def test_what_a_message_seemed_to_ask_and_did_not_is_looked_up_again(street: Street) -> None:
+    await street.case.said("How do I log in?")
+    await street.case.said("Open the menu.", author="assistant")
+    await street.hears_early("And how out?")
+    second = await street.writes("And how out?")
+    assert await street.finds(second) == 2
+
+
+async def test_a_conversation_that_is_not_remembered_is_not_looked_up_as_its_message_comes(street: Street) -> None:
+    await street.hears_early("And how out?", street.case.session_id)
+    assert street.knowledge.asked == []
+
+
+async def test_nobody_is_expected_to_ask_before_a_message_is_written_down(street: Street) -> None:
+    await street.hears_early("How do I log in?")
+    assert not street.ahead._foresight._expected
+    await street.writes("How do I log in?")
+    assert [one.said.shown for one in street.ahead._foresight._expected] == [0]
+
+
+async def test_in_a_crowd_too_it_is_known_who_is_expected_to_ask(street: Street) -> None:
+    street.knowledge.open.clear()
+    for number in range(6):
+        street._tell(f"Question {number}", 0, None)
+    await until(lambda: street.news.empty() and len(street.knowledge.asked) == 4)
+    for number in range(6):
+        street._tell(f"Question {number}", street.case.session_id + number, 0)
+    await until(lambda: street.news.empty() and len(street.ahead._under_way) == 8)
+    street.knowledge.open.set()
+    await asyncio.gather(*street.ahead._under_way)
+    assert len(street.knowledge.asked) == 4
+    assert len(street.ahead._foresight._expected) == 4
 
 
 async def test_a_session_that_asks_meanwhile_waits_for_the_same_search(street: Street) -> None:

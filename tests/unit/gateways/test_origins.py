@@ -100,6 +100,21 @@ async def test_while_nobody_watches_nothing_is_read(looking: Origins, published:
     assert published.reads <= before + 1
 
 
+async def test_who_opened_a_conversation_a_moment_ago_need_not_wait_when_it_writes(
+    looking: Origins, published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published.is_watched = False
+    assert await looking.allows(PAGE)
+    published.domains.append("other.example")
+    await published.read_again()
+    assert [route.published_name for route in looking.routes] == ["acme.example", "other.example"]
+    monkeypatch.setattr(module, "_BUSY", -1.0)
+    before = published.reads
+    for _ in range(5):
+        await asyncio.sleep(0.002)
+    assert published.reads <= before + 1
+
+
 async def test_a_record_that_cannot_be_read_for_a_while_is_said_and_tried_again(
     looking: Origins, published: Published, caplog: pytest.LogCaptureFixture
 ) -> None:

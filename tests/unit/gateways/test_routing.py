@@ -1,6 +1,7 @@
 """One inbound event: one row, one message, one signal, whatever happens around it."""
 
 import asyncio
+import sqlite3
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +11,12 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCStatusCode
 
+from gateways import hints
 from gateways.adapter import Earlier, Inbound
 from gateways.delivery import Delivery, retry_in
+from gateways.hints import Hints
 from gateways.hub import Said
+from gateways.matching import Route
 from gateways.routing import CLOSED, FROM_BOT, NO_LISTENER, RECORDED, Letter, Routing
 from gateways.sweeper import Sweeper
 from gateways.temporal import Failure, failure_of
@@ -40,8 +44,14 @@ class Desk:
         self.told: list[int] = []
         self.letters: list[Letter | None] = []
         self.pokes: list[str] = []
-        self.said: list[Said] = []
-        self.routing = Routing(store, self._tell, self.pokes.append, self.said.append)
+        self.heard: list[Said] = []
+        self.listeners: list[Route] = []
+        self.routing = Routing(store, self._tell, self.pokes.append, Hints(self.heard.append, lambda: self.listeners))
+
+    @property
+    def said(self) -> list[Said]:
+        """What was told of with its session known."""
+        return [one for one in self.heard if one.shown is not None]
 
     def _tell(self, session_id: int, letter: Letter | None) -> None:
         self.told.append(session_id)
@@ -163,6 +173,37 @@ async def test_what_is_written_to_us_is_said_once_to_whoever_may_look_ahead(desk
     assert len(desk.said) == 2, "answers on platforms do not appear while they are made"
 
 
+async def test_what_is_written_to_us_is_said_before_anything_is_read_for_it(desk: Desk) -> None:
+    await desk.routing.take_in(said("1", id="m1"))
+    assert [one.shown for one in desk.heard] == [0], "nobody knows what listens"
+    desk.listeners = await desk.routing.routes()
+    first = await desk.routing.take_in(said("2", id="m2"))
+    other = await desk.routing.take_in(said("3", id="m3", conversation="c2"))
+    assert [(one.text, one.shown, one.session_id) for one in desk.heard[1:]] == [
+        ("2", None, first.session_id),
+        ("2", 1, first.session_id),
+        ("3", None, 0),
+        ("3", 0, other.session_id),
+    ]
+    assert {(one.agent_id, one.workflow) for one in desk.heard} == {(1, "support")}
+    assert len({one.event_id for one in desk.heard}) == 3, "it is the same message both times"
+    before = len(desk.heard)
+    await desk.routing.take_in(said("3", id="m3", conversation="c2"))
+    await desk.routing.take_in(said(origin="https://elsewhere.example", conversation="c3"))
+    await desk.routing.take_in(said("Careful", id="m4").model_copy(update={"is_internal": True}))
+    assert len(desk.heard) == before
+
+
+async def test_only_the_latest_conversations_are_remembered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hints, "_REMEMBERED", 2)
+    for conversation in ("c1", "c2", "c1", "c3"):
+        await desk.routing.take_in(said(id=f"{len(desk.heard)}", conversation=conversation))
+    desk.heard.clear()
+    for conversation in ("c1", "c2"):
+        await desk.routing.take_in(said("?", id="last", conversation=conversation))
+    assert [one.shown for one in desk.heard] == [None, 2, 1]
+
+
 @pytest.mark.parametrize("phase", ["waiting_for_button", "mirroring", "closed"])
 async def test_a_session_that_takes_no_question_now_is_not_spoken_of(desk: Desk, phase: str) -> None:
     accepted = await desk.routing.take_in(said())
@@ -180,19 +221,18 @@ async def test_a_note_of_the_team_is_not_spoken_of(desk: Desk) -> None:
 
 
 async def test_a_message_is_spoken_of_before_it_is_on_record(desk: Desk) -> None:
+    was_on_record: list[bool] = []
+
+    def look(said: Said) -> None:
+        with sqlite3.connect(desk.store.url.database or "") as db:
+            was_on_record.append(bool(db.execute("SELECT 1 FROM messages WHERE text = 'And?'").fetchone()))
+
     await desk.routing.take_in(said())
-    seen: list[int] = []
-
-    async def count() -> None:
-        async with desk.store.read() as db:
-            seen.append(len(await messages.transcript(db, 1)))
-
-    counting: list[asyncio.Task[None]] = []
-    desk.routing._say = lambda said: counting.append(asyncio.create_task(count()))
+    desk.routing = Routing(desk.store, desk._tell, desk.pokes.append, Hints(look))
     await desk.routing.take_in(said("And?", id="m2"))
-    await asyncio.gather(*counting)
-    assert len(counting) == 1
-    assert desk.told == [1, 1]
+    assert was_on_record == [False]
+    look(desk.said[0])
+    assert was_on_record == [False, True]
 
 
 async def test_a_sender_that_hangs_up_does_not_undo_its_message(desk: Desk) -> None:
