@@ -3,6 +3,7 @@
 POST   …/messages   {id, text, context?}             the id is the client's: sent again, it is the same message
 POST   …/clicks     {wait_id, button_id}             the first click wins; every click gets a sentence
 POST   …/feedback   {chat_id, helpful, comment?}     may be changed
+GET    …/messages                                    somebody writes: what will answer gets ready; nothing is kept
 GET    …/files/{chat_id}/{number}                    a file of a message that is shown here
 GET    …/stream                                      events `message`, `delta`, `stage`, `ready`; resumable
 """
@@ -103,6 +104,11 @@ def conversation_routes(prefix: str, seat_of: SeatOf) -> list[web.RouteDef]:
         said = checked(NewMessage, await read_json(request, BODY_LIMIT + 4 * most), what="message")
         return await _take_message(deps, seat, said, most)
 
+    async def get_ready(request: web.Request) -> web.Response:
+        # At the address of the messages: a page of another site has then asked, before it sends one, whether it may.
+        await services(request).routing.expect(_message(await seat_of(request)))
+        return web.Response(status=204)
+
     async def post_click(request: web.Request) -> web.Response:
         seat = await seat_of(request)
         return await _take_click(services(request), seat, checked(NewClick, await read_json(request, BODY_LIMIT)))
@@ -126,6 +132,7 @@ def conversation_routes(prefix: str, seat_of: SeatOf) -> list[web.RouteDef]:
 
     return [
         web.post(f"{prefix}/messages", post_message),
+        web.get(f"{prefix}/messages", get_ready),
         web.post(f"{prefix}/clicks", post_click),
         web.post(f"{prefix}/feedback", post_feedback),
         web.get(prefix + r"/files/{chat:[0-9]{1,9}}/{number:[0-9]{1,2}}", get_file),
@@ -139,25 +146,28 @@ async def _take_message(deps: Services, seat: Seat, said: NewMessage, most: int)
     if len(said.text) > most:
         sizes = f"The message has {len(said.text):,} characters; at most {most:,} are taken."
         raise RefusedError(413, "too_large", f"{sizes} Send it in parts.")
-    key = surface_key(seat.surface)
-    deps.messages.spend(key)
-    accepted = await deps.routing.take_in(
-        Inbound(
-            kind="message",
-            dedupe_key=f"{key}:{said.id}",
-            surface=seat.surface_on(said.context),
-            happening=Happening(surface=seat.surface.type),
-            remote_id=said.id,
-            text=said.text,
-            user=seat.user,
-            author_name=seat.name,
-            origin=seat.origin,
-        )
-    )
+    deps.messages.spend(surface_key(seat.surface))
+    accepted = await deps.routing.take_in(_message(seat, said))
     if accepted.chat_id is None:
         raise RefusedError(409, "no_listener", _NOTES.get(accepted.ignored, accepted.ignored))
     return web.json_response(
         {"id": said.id, "chat_id": accepted.chat_id, "note": _NOTES.get(accepted.ignored, accepted.ignored) or None}
+    )
+
+
+def _message(seat: Seat, said: NewMessage | None = None) -> Inbound:
+    """What somebody says; without it, what somebody may say in a moment."""
+    said = said or NewMessage(id="next", text="")
+    return Inbound(
+        kind="message",
+        dedupe_key=f"{surface_key(seat.surface)}:{said.id}",
+        surface=seat.surface_on(said.context),
+        happening=Happening(surface=seat.surface.type),
+        remote_id=said.id,
+        text=said.text,
+        user=seat.user,
+        author_name=seat.name,
+        origin=seat.origin,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gateways.adapter import Inbound
-from gateways.hub import Said
+from gateways.hub import News, Said, Writing
 from gateways.matching import Route, marked, match_routes
 from runllm.bridge.surfaces import surface_key
 from store.models import Session
@@ -31,11 +31,11 @@ class Hints:
     """What is told of messages on our own surfaces: elsewhere nobody sees an answer while it is made."""
 
     def __init__(
-        self, say: Callable[[Said], None] = lambda said: None, listeners: Callable[[], Sequence[Route]] = tuple
+        self, say: Callable[[News], None] = lambda news: None, listeners: Callable[[], Sequence[Route]] = tuple
     ) -> None:
         """
         Args:
-            say: Tells of a message. Must return at once.
+            say: Tells a worker. Must return at once.
             listeners: What listened when somebody looked last.
         """
         self._say = say
@@ -43,17 +43,21 @@ class Hints:
         self._told: deque[str] = deque(maxlen=_REMEMBERED)
         self._conversations: OrderedDict[str, _Conversation] = OrderedDict()
 
+    def writes(self, inbound: Inbound, session: Session | None) -> None:
+        """Tells that somebody writes, of whose message nothing is known but where it will be said."""
+        if session is not None:
+            self._remember(inbound, session)
+        conversation = self._conversation(inbound)
+        if conversation is not None:
+            self._say(Writing(agent_id=conversation.agent_id))
+
     def comes(self, inbound: Inbound) -> None:
         """Tells of a message that nothing has been read for yet, where it is clear enough whose it is."""
         if not _is_told(inbound) or inbound.dedupe_key in self._told:
             return
-        conversation = self._conversations.get(surface_key(inbound.surface))
-        if conversation is None:
-            match = match_routes(self._listeners(), marked(inbound))
-            if match is None:
-                return
-            conversation = _Conversation(0, match.agent_id, match.published_name)
-        self._tell(inbound, conversation, None)
+        conversation = self._conversation(inbound)
+        if conversation is not None:
+            self._tell(inbound, conversation, None)
 
     def is_written(self, session: Session, inbound: Inbound) -> None:
         """Tells of a message that is about to be on record: once, also where it is sent or written down again.
@@ -64,9 +68,7 @@ class Hints:
         if not _is_told(inbound) or not is_asked or inbound.dedupe_key in self._told:
             return
         self._told.append(inbound.dedupe_key)
-        conversation = _Conversation(session.id, session.agent_id, session.published_name)
-        self._remember(surface_key(inbound.surface), conversation)
-        self._tell(inbound, conversation, session.last_seq)
+        self._tell(inbound, self._remember(inbound, session), session.last_seq)
 
     def _tell(self, inbound: Inbound, conversation: _Conversation, shown: int | None) -> None:
         self._say(
@@ -81,11 +83,21 @@ class Hints:
             )
         )
 
-    def _remember(self, key: str, conversation: _Conversation) -> None:
-        self._conversations[key] = conversation
+    def _conversation(self, inbound: Inbound) -> _Conversation | None:
+        """Whose it seems to be: the one that was there last, or one that begins."""
+        known = self._conversations.get(surface_key(inbound.surface))
+        if known is not None:
+            return known
+        match = match_routes(self._listeners(), marked(inbound))
+        return _Conversation(0, match.agent_id, match.published_name) if match is not None else None
+
+    def _remember(self, inbound: Inbound, session: Session) -> _Conversation:
+        key = surface_key(inbound.surface)
+        self._conversations[key] = known = _Conversation(session.id, session.agent_id, session.published_name)
         self._conversations.move_to_end(key)
         while len(self._conversations) > _REMEMBERED:
             self._conversations.popitem(last=False)
+        return known
 
 
 def _is_told(inbound: Inbound) -> bool:

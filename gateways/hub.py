@@ -64,6 +64,7 @@ class Said(Frozen):
             None as long as nothing was read for the message: it will be told of once more, with what is known then.
     """
 
+    kind: Literal["said"] = "said"
     event_id: str
     session_id: int
     agent_id: int
@@ -71,6 +72,19 @@ class Said(Frozen):
     text: str
     surface: AnySurface
     shown: int | None
+
+
+class Writing(Frozen):
+    """Somebody writes, and has sent nothing yet: a message to this agent may come soon. Its text is not known."""
+
+    kind: Literal["writing"] = "writing"
+    agent_id: int
+
+
+News: TypeAlias = Said | Writing
+"""Anything that a worker hears of what people do."""
+
+NEWS: TypeAdapter[News] = TypeAdapter(News)
 
 
 Pulse: TypeAlias = Annotated[Delta | Stage | Poke, Field(discriminator="kind")]
@@ -129,19 +143,19 @@ class Listening:
     """A worker that wants to know at once what people write. One that does not keep up misses some of it."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[Said | None] = asyncio.Queue(_QUEUE)
+        self._queue: asyncio.Queue[News | None] = asyncio.Queue(_QUEUE)
 
-    async def next(self, patience: float) -> Said | None:
-        """What was written next; None when that was nothing for `patience` seconds."""
+    async def next(self, patience: float) -> News | None:
+        """What came next; None when that was nothing for `patience` seconds."""
         try:
             return await asyncio.wait_for(self._queue.get(), patience)
         except TimeoutError:
             return None
 
-    def put(self, said: Said | None) -> None:
+    def put(self, news: News | None) -> None:
         """Passes it on, unless too much is waiting."""
         with suppress(asyncio.QueueFull):
-            self._queue.put_nowait(said)
+            self._queue.put_nowait(news)
 
 
 class Hub:
@@ -193,11 +207,11 @@ class Hub:
         finally:
             self._workers.discard(worker)
 
-    def say(self, said: Said) -> None:
+    def say(self, news: News) -> None:
         """Tells the worker that listens. Of several nobody knows which one will be asked: then none is told."""
         if len(self._workers) == 1:
             for worker in self._workers:
-                worker.put(said)
+                worker.put(news)
 
     def draft(self, surface_key: str) -> Draft | None:
         """The answer that is being made for a surface, for streams that join in its middle."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 import aiohttp
 from pydantic import ValidationError
 
-from gateways.hub import MAX_BATCH, PULSES, Delta, Poke, Pulse, Said, Stage, units
+from gateways.hub import MAX_BATCH, NEWS, PULSES, Delta, News, Poke, Pulse, Stage, units
 from gateways.signing import hub_token
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class HubClient:
         """Shows what the agent is doing; empty for nothing any more."""
         self._put(Stage(surface_key=surface_key, text=text))
 
-    async def hear(self) -> AsyncIterator[Said]:
+    async def hear(self) -> AsyncIterator[News]:
         """What people write from now on, for as long as anybody asks for the next. What is lost is lost."""
         headers = {"Authorization": f"Bearer {self._token}"}
         async with aiohttp.ClientSession(timeout=_LISTENING, headers=headers) as http:
@@ -57,7 +57,7 @@ class HubClient:
                     async with http.get(self._url, raise_for_status=True) as response:
                         async for line in response.content:
                             if line.strip():
-                                yield Said.model_validate_json(line)
+                                yield NEWS.validate_json(line)
                 await asyncio.sleep(random.uniform(0.5, 1.5) * _AGAIN)
 
     async def close(self) -> None:

@@ -37,14 +37,14 @@ async def take_pulses(request: web.Request) -> web.Response:
 
 
 async def tell_what_is_said(request: web.Request) -> web.StreamResponse:
-    """A worker listens: a line for each message that people write, and an empty one when there was none for a while."""
+    """A worker listens: a line for each message that people write, or begin; an empty one where there was none."""
     deps = _ours(request)
     response = web.StreamResponse(headers={"Content-Type": "application/jsonl", "Cache-Control": "no-store"})
     await response.prepare(request)
     with deps.hub.listening() as worker:
         while not deps.hub.is_closing:
-            said = await worker.next(HEARTBEAT)
-            await response.write(said.model_dump_json().encode() + b"\n" if said is not None else b"\n")
+            news = await worker.next(HEARTBEAT)
+            await response.write(news.model_dump_json().encode() + b"\n" if news is not None else b"\n")
     return response
 
 

@@ -118,6 +118,12 @@ class Routing:
         job.add_done_callback(self._jobs.discard)
         return await asyncio.shield(job)
 
+    async def expect(self, inbound: Inbound) -> None:
+        """Somebody writes, and such an event may come soon: who will look for an answer hears of it."""
+        async with self._store.read() as db:
+            session = await sessions.bound_session(db, surface_key(inbound.surface))
+        self._hints.writes(inbound, session)
+
     async def _take_in(self, inbound: Inbound) -> Accepted:
         accepted, letter = await self._record_once(inbound)
         if accepted.session_id is not None and accepted.inbox_id and not accepted.ignored and not accepted.is_complete:

@@ -16,10 +16,11 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from gateways.hub import Said
+from gateways.hub import News, Said, Writing
 from store.engine import Store
 from worker.activities.conversations import Before, before
 from worker.activities.foresight import Foresight
+from worker.activities.rehearsal import Rehearsal
 from worker.answering.protocol import MOST_PASSAGES, Emit, Found, ModelAnswer, Question, Retriever
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Ahead:
         self._looks: deque[_Look] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._in_vain: Counter[int] = Counter()
+        self._rehearsal = Rehearsal(retriever, lambda: bool(self._under_way))
 
     async def find(self, agent_id: int, question: Question, limit: int = MOST_PASSAGES) -> Found:
         """The best passages for `question`, as they are now or were a moment ago."""
@@ -91,14 +93,20 @@ class Ahead:
             async with self._store.read() as db:
                 self._conversations[session_id] = await before(db, session_id)
 
-    async def listen(self, news: AsyncIterator[Said]) -> None:
+    async def listen(self, news: AsyncIterator[News]) -> None:
         """Looks up what people write, until cancelled."""
-        async for said in news:
-            self._forget()
-            if len(self._under_way) < _AT_ONCE or any(look.event_id == said.event_id for look in self._looks):
-                job = asyncio.create_task(self._look_up(said), name=f"look up {said.event_id}")
-                self._under_way.add(job)
-                job.add_done_callback(self._under_way.discard)
+        try:
+            async for one in news:
+                self._forget()
+                if isinstance(one, Writing):
+                    if self._in_vain[one.agent_id] < _IN_VAIN:
+                        self._rehearsal.somebody_writes(one.agent_id)
+                elif len(self._under_way) < _AT_ONCE or any(look.event_id == one.event_id for look in self._looks):
+                    job = asyncio.create_task(self._look_up(one), name=f"look up {one.event_id}")
+                    self._under_way.add(job)
+                    job.add_done_callback(self._under_way.discard)
+        finally:
+            await self._rehearsal.close()
 
     async def _look_up(self, said: Said) -> None:
         try:

@@ -10,6 +10,7 @@ const SILENCE = 40_000; // the server says something every 15 s
 const HIDDEN = 30_000; // browsers allow six connections to a server: tabs nobody looks at give theirs back
 const PATIENCE = [300, 700, 1500, 3000]; // between attempts to send, before a person has to decide
 const DRAFT_LIVES = 60_000;
+const ANNOUNCED_FOR = 500; // who goes on writing says so again
 const REFRESH_BEFORE = 15 * 24 * 3600;
 
 export class Conversation extends EventTarget {
@@ -32,6 +33,7 @@ export class Conversation extends EventTarget {
   #abort = null;
   #wake = () => {};
   #files = new Map();
+  #announced = 0;
   #leaving = null; // the last message that is not yet delivered, while there is one
   #rating = Promise.resolve();
   #isRunning = false;
@@ -56,11 +58,21 @@ export class Conversation extends EventTarget {
     this.#run();
   }
 
-  /** Somebody begins to write: the server is asked for a conversation meanwhile, so that the message need not wait. */
+  /** Somebody writes: the server gets ready meanwhile, so that the message need not wait. It is told nothing of it. */
   prepare() {
-    if (this.#grant || this.#granting) return;
-    const asked = (this.#granting = this.#opened());
-    asked.catch(() => this.#granting === asked && (this.#granting = null)); // the message asks again
+    if (this.#grant) return this.#announce(this.#grant);
+    if (!this.#granting) {
+      const asked = (this.#granting = this.#opened());
+      asked.catch(() => this.#granting === asked && (this.#granting = null)); // the message asks again
+    }
+    this.#granting.then((grant) => this.#announce(grant), () => {});
+  }
+
+  #announce({ token }) {
+    if (Date.now() - this.#announced < ANNOUNCED_FOR) return;
+    this.#announced = Date.now();
+    const headers = bearer(token);
+    fetch(`${this.#base}/messages`, { headers, cache: "no-store", credentials: "same-origin" }).catch(() => {});
   }
 
   /** Says something. It leaves before all else; it is shown at once, and marked until the server has it. */
@@ -125,6 +137,7 @@ export class Conversation extends EventTarget {
     this.#files.clear();
     this.#grant = this.#granting = null;
     this.#last = this.stage = this.notice = "";
+    this.#announced = 0;
     this.isAwaiting = false;
     remember(this.#key, null);
     this.#changed();
