@@ -107,7 +107,7 @@ def conversation_routes(prefix: str, seat_of: SeatOf) -> list[web.RouteDef]:
     async def get_ready(request: web.Request) -> web.Response:
         # At the address of the messages: a page of another site has then asked, before it sends one, whether it may.
         await services(request).routing.expect(_message(await seat_of(request)))
-        return web.Response(status=204)
+        return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
     async def post_click(request: web.Request) -> web.Response:
         seat = await seat_of(request)

@@ -53,11 +53,14 @@ class HubClient:
         headers = {"Authorization": f"Bearer {self._token}"}
         async with aiohttp.ClientSession(timeout=_LISTENING, headers=headers) as http:
             while True:
-                with suppress(aiohttp.ClientError, TimeoutError, OSError, ValidationError):
+                with suppress(aiohttp.ClientError, TimeoutError, OSError):
                     async with http.get(self._url, raise_for_status=True) as response:
                         async for line in response.content:
-                            if line.strip():
-                                yield NEWS.validate_json(line)
+                            try:
+                                news = NEWS.validate_json(line)
+                            except ValidationError:
+                                continue  # it is empty, or of another version
+                            yield news
                 await asyncio.sleep(random.uniform(0.5, 1.5) * _AGAIN)
 
     async def close(self) -> None:

@@ -5,8 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from aiohttp import web
+from playwright.async_api import Browser, Page, Request, Route, expect
 
+from gateways.widget import app as widget
 from runllm.bridge.messages import Source
 from store import buttons, feedback, messages, sessions
 from tests.browser.conftest import House, Watched
@@ -158,6 +160,52 @@ async def test_a_conversation_is_asked_for_once_while_its_first_message_is_writt
     assert asked.count("conversations") == 1
     async with house.store.read() as db:
         assert [message.text for message in await messages.transcript(db, 1)] == ["Hello", "And then?"]
+
+
+async def test_while_somebody_writes_the_server_is_told_so_and_nothing_of_the_text(page: Page, house: House) -> None:
+    told: list[Request] = []
+    page.on("request", lambda request: told.append(request) if "widget/v1" in request.url else None)
+    await page.clock.install(time=0)
+    await open_demo(page, house)
+    await page.clock.pause_at(60_000)
+    box = page.get_by_role("textbox", name="Ask a question…")
+    async with page.expect_response(lambda response: response.url.endswith("/messages")) as answered:
+        await box.press_sequentially("secr")
+    assert (await answered.value).status == 204
+    assert [one.method for one in told if one.url.endswith("/messages")] == ["GET"], "once, as fast as somebody types"
+    await page.clock.run_for(600)
+    async with page.expect_response(lambda response: response.url.endswith("/messages")):
+        await box.press_sequentially("et")
+    assert all("secr" not in (one.post_data or "") + one.url for one in told)
+    async with house.store.read() as db:
+        assert await sessions.get(db, 1) is None
+    await page.clock.resume()
+    await box.press("Enter")
+    await expect(page.locator(".mine.sending")).to_have_count(0)
+    assert (await house.session()).id == 1
+
+
+async def test_a_page_of_another_site_has_asked_whether_it_may_before_its_message_leaves(
+    page: Page, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came: list[tuple[str, str]] = []
+    allowed = widget.allowed_origin
+
+    async def noted(request: web.Request) -> str:
+        came.append((request.method, request.path.rpartition("/")[2]))
+        return await allowed(request)
+
+    monkeypatch.setattr(widget, "allowed_origin", noted)
+    await page.goto(house.customer_url)
+    await page.get_by_role("button", name="Chat with Acme").click()
+    box = page.get_by_role("textbox", name="Ask a question…")
+    async with page.expect_response(lambda response: response.url.endswith("/messages")):
+        await box.press_sequentially("Hello")
+    assert came[-2:] == [("OPTIONS", "messages"), ("GET", "messages")]
+    before = len(came)
+    async with page.expect_response(lambda response: response.request.method == "POST"):
+        await box.press("Enter")
+    assert came[before] == ("POST", "messages")
 
 
 async def test_a_conversation_that_could_not_be_asked_for_is_asked_for_with_the_message(

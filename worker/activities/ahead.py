@@ -68,7 +68,7 @@ class Ahead:
         self._looks: deque[_Look] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._in_vain: Counter[int] = Counter()
-        self._rehearsal = Rehearsal(retriever, lambda: bool(self._under_way))
+        self._rehearsal = Rehearsal(retriever)
 
     async def find(self, agent_id: int, question: Question, limit: int = MOST_PASSAGES) -> Found:
         """The best passages for `question`, as they are now or were a moment ago."""
@@ -101,7 +101,9 @@ class Ahead:
                 if isinstance(one, Writing):
                     if self._in_vain[one.agent_id] < _IN_VAIN:
                         self._rehearsal.somebody_writes(one.agent_id)
-                elif len(self._under_way) < _AT_ONCE or any(look.event_id == one.event_id for look in self._looks):
+                    continue
+                self._rehearsal.message_came()
+                if len(self._under_way) < _AT_ONCE or any(look.event_id == one.event_id for look in self._looks):
                     job = asyncio.create_task(self._look_up(one), name=f"look up {one.event_id}")
                     self._under_way.add(job)
                     job.add_done_callback(self._under_way.discard)

@@ -71,8 +71,8 @@ export class Conversation extends EventTarget {
   #announce({ token }) {
     if (Date.now() - this.#announced < ANNOUNCED_FOR) return;
     this.#announced = Date.now();
-    const headers = bearer(token);
-    fetch(`${this.#base}/messages`, { headers, cache: "no-store", credentials: "same-origin" }).catch(() => {});
+    // A page of another site learns from this whether it may send messages, unless the cache is told to stay out of it.
+    fetch(`${this.#base}/messages`, { headers: bearer(token), credentials: "same-origin" }).catch(() => {});
   }
 
   /** Says something. It leaves before all else; it is shown at once, and marked until the server has it. */

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateways.hub import Said
+from gateways.hub import News, Said, Writing
 from runllm.bridge.surfaces import ChatWidget
 from runllm.operations import Answer, MessageRef, StreamAnswer
 from store import sessions
@@ -56,9 +56,9 @@ class Street:
         self.knowledge = Knowledge()
         self.model = CountingModel()
         self.ahead = Ahead(self.knowledge, Foresight(self.model, Accounts(case.store)), case.store)
-        self.news: asyncio.Queue[Said] = asyncio.Queue()
+        self.news: asyncio.Queue[News] = asyncio.Queue()
 
-    async def said(self) -> AsyncIterator[Said]:
+    async def happens(self) -> AsyncIterator[News]:
         while True:
             yield await self.news.get()
 
@@ -112,7 +112,7 @@ class Street:
 @pytest.fixture
 async def street(case: Case) -> AsyncIterator[Street]:
     street = Street(case)
-    listening = asyncio.create_task(street.ahead.listen(street.said()))
+    listening = asyncio.create_task(street.ahead.listen(street.happens()))
     yield street
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
@@ -137,6 +137,22 @@ async def test_what_a_message_seems_to_ask_is_looked_up_as_it_comes(street: Stre
     second = await street.writes("And how out?")
     assert (await street.finds(first), await street.finds(second)) == (1, 2)
     assert len(street.knowledge.asked) == 2, "nothing was looked up again once its session was known"
+
+
+async def test_while_somebody_writes_the_way_is_kept_warm_and_a_message_goes_first(street: Street) -> None:
+    street.news.put_nowait(Writing(agent_id=7))
+    await until(lambda: street.knowledge.asked)
+    assert street.ahead._rehearsal._until > 0
+    chat_id = await street.writes("How do I log in?")
+    assert street.ahead._rehearsal._until == 0
+    assert await street.finds(chat_id) == 2
+
+
+async def test_nothing_is_kept_warm_for_an_agent_that_nobody_asks(street: Street) -> None:
+    street.ahead._in_vain[7] = 3
+    street.news.put_nowait(Writing(agent_id=7))
+    await street.hears("How do I log in?")
+    assert [one.text for one in street.knowledge.asked] == ["How do I log in?"]
 
 
 async def test_what_a_message_seemed_to_ask_and_did_not_is_looked_up_again(street: Street) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 import random
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from sqlalchemy import text
 
 from gateways import hub_client
-from gateways.hub import Delta, Draft, Hub, Poke, Said, Stage, units
+from gateways.hub import Delta, Draft, Hub, News, Poke, Said, Stage, Writing, units
 from gateways.hub_client import HubClient, merged
 from gateways.signing import hub_token
 from gateways.streams import Lookout
@@ -235,7 +238,7 @@ class Worker:
     """Listens to what people write."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self.heard: asyncio.Queue[Said] = asyncio.Queue()
+        self.heard: asyncio.Queue[News] = asyncio.Queue()
         self._client = HubClient(gateway.url, SECRET)
 
     async def __aenter__(self) -> "Worker":
@@ -246,12 +249,17 @@ class Worker:
         self._job.cancel()
         await asyncio.gather(self._job, return_exceptions=True)
 
-    async def hears(self) -> Said:
+    async def hears(self) -> News:
         return await asyncio.wait_for(self.heard.get(), 10)
 
+    async def hears_said(self) -> Said:
+        news = await self.hears()
+        assert isinstance(news, Said)
+        return news
+
     async def _listen(self) -> None:
-        async for said in self._client.hear():
-            self.heard.put_nowait(said)
+        async for news in self._client.hear():
+            self.heard.put_nowait(news)
 
 
 async def test_a_worker_hears_at_once_what_a_visitor_writes(gateway: Gateway) -> None:
@@ -260,11 +268,48 @@ async def test_a_worker_hears_at_once_what_a_visitor_writes(gateway: Gateway) ->
         await known(gateway, 1)
         for number in (1, 2):
             await visitor.say(f"Question {number}", id=f"m{number}")
-            said = await worker.hears()
-            assert (said.session_id, said.text, said.shown) == (1, f"Question {number}", number - 1)
+            comes, written = await worker.hears_said(), await worker.hears_said()
+            assert (comes.text, comes.session_id, comes.shown) == (f"Question {number}", number - 1, None)
+            assert (written.text, written.session_id, written.shown) == (f"Question {number}", 1, number - 1)
+            assert comes.event_id == written.event_id
         await visitor.say("Question 2", id="m2")  # sent again
         await visitor.say("Question 3", id="m3")
-        assert (await worker.hears()).text == "Question 3"
+        assert (await worker.hears_said()).text == "Question 3"
+
+
+async def test_a_worker_hears_that_a_visitor_writes_and_nothing_is_kept_of_it(gateway: Gateway) -> None:
+    visitor = await gateway.open()
+    async with Worker(gateway) as worker:
+        await known(gateway, 1)
+        async with gateway.http.get(f"{gateway.url}/widget/v1/messages", headers=visitor.headers) as response:
+            assert (response.status, await response.read()) == (204, b"")
+        assert await worker.hears() == Writing(agent_id=1)
+    async with gateway.services.store.read() as db:
+        assert (await db.execute(text("SELECT count(*) FROM inbox"))).scalar_one() == 0
+        assert (await db.execute(text("SELECT count(*) FROM sessions"))).scalar_one() == 0
+
+
+async def test_in_a_conversation_that_another_gateway_began_it_is_known_whose_it_is(gateway: Gateway) -> None:
+    visitor = await gateway.open()
+    await visitor.say("Question 1")
+    gateway.services.routing._hints._conversations.clear()
+    async with Worker(gateway) as worker:
+        await known(gateway, 1)
+        async with gateway.http.get(f"{gateway.url}/widget/v1/messages", headers=visitor.headers):
+            assert await worker.hears() == Writing(agent_id=1)
+        await visitor.say("Question 2", id="m2")
+        comes = await worker.hears_said()
+        assert (comes.text, comes.session_id, comes.shown) == ("Question 2", 1, None)
+
+
+async def test_strangers_write_nowhere(gateway: Gateway) -> None:
+    visitor = await gateway.open()
+    for headers, status in (
+        (visitor.headers | {"Authorization": "Bearer x"}, 401),
+        ({"Origin": "https://x.example"}, 403),
+    ):
+        async with gateway.http.get(f"{gateway.url}/widget/v1/messages", headers=headers) as response:
+            assert response.status == status
 
 
 async def test_of_several_workers_none_is_told(gateway: Gateway) -> None:
@@ -275,7 +320,7 @@ async def test_of_several_workers_none_is_told(gateway: Gateway) -> None:
             await visitor.say("Who will be asked?")
         await known(gateway, 1)
         await visitor.say("And now?", id="m2")
-        assert (await one.hears()).text == "And now?"
+        assert (await one.hears_said()).text == "And now?"
         assert other.heard.empty()
 
 
@@ -285,6 +330,18 @@ async def test_a_worker_that_does_not_keep_up_misses_something_and_holds_up_nobo
         for number in range(5000):
             hub.say(written(number))
         assert await worker.next(1) == written(0)
+
+
+async def test_news_of_a_kind_that_a_worker_does_not_know_is_passed_over(gateway: Gateway) -> None:
+    async with Worker(gateway) as worker:
+        await known(gateway, 1)
+        news = SimpleNamespace(model_dump_json=lambda: '{"kind": "of another version"}')
+        gateway.services.hub.say(cast(News, news))
+        gateway.services.hub.say(written(7))
+        assert await worker.hears() == written(7)
+        without_kind = written(8).model_dump_json(exclude={"kind"})  # as an older gateway says it
+        gateway.services.hub.say(cast(News, SimpleNamespace(model_dump_json=lambda: without_kind)))
+        assert await worker.hears() == written(8)
 
 
 async def test_a_worker_asks_again_until_a_gateway_is_there(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
