@@ -14,7 +14,7 @@ from worker.answering.protocol import Question, Retriever
 
 log = logging.getLogger(__name__)
 
-EVERY = 0.2
+EVERY = 0.25
 """Seconds between two, or longer: see `SHARE`."""
 
 SHARE = 0.05

@@ -10,6 +10,7 @@ const SILENCE = 40_000; // the server says something every 15 s
 const HIDDEN = 30_000; // browsers allow six connections to a server: tabs nobody looks at give theirs back
 const PATIENCE = [300, 700, 1500, 3000]; // between attempts to send, before a person has to decide
 const DRAFT_LIVES = 60_000;
+const ANNOUNCED_AFTER = 100; // from the first letter
 const ANNOUNCED_FOR = 500; // who goes on writing says so again
 const REFRESH_BEFORE = 15 * 24 * 3600;
 
@@ -34,6 +35,7 @@ export class Conversation extends EventTarget {
   #wake = () => {};
   #files = new Map();
   #announced = 0;
+  #announcing = 0;
   #leaving = null; // the last message that is not yet delivered, while there is one
   #rating = Promise.resolve();
   #isRunning = false;
@@ -68,15 +70,28 @@ export class Conversation extends EventTarget {
     this.#granting.then((grant) => this.#announce(grant), () => {});
   }
 
+  /** In a moment, unless the message itself comes first: it would be in its way. */
   #announce({ token }) {
-    if (Date.now() - this.#announced < ANNOUNCED_FOR) return;
+    if (this.#announcing || this.#leaving) return;
+    const wait = Math.max(ANNOUNCED_AFTER, this.#announced + ANNOUNCED_FOR - Date.now());
+    this.#announcing = setTimeout(() => this.#announceNow(token), wait);
+  }
+
+  #announceNow(token) {
     this.#announced = Date.now();
+    this.#announcing = 0;
     // A page of another site learns from this whether it may send messages, unless the cache is told to stay out of it.
     fetch(`${this.#base}/messages`, { headers: bearer(token), credentials: "same-origin" }).catch(() => {});
   }
 
+  #keepQuiet() {
+    clearTimeout(this.#announcing);
+    this.#announcing = 0;
+  }
+
   /** Says something. It leaves before all else; it is shown at once, and marked until the server has it. */
   async send(text) {
+    this.#keepQuiet();
     const id = randomId();
     this.#put({ id, text, author: "user", status: "sending" });
     const delivered = this.#deliver(id);
@@ -137,7 +152,7 @@ export class Conversation extends EventTarget {
     this.#files.clear();
     this.#grant = this.#granting = null;
     this.#last = this.stage = this.notice = "";
-    this.#announced = 0;
+    this.#keepQuiet();
     this.isAwaiting = false;
     remember(this.#key, null);
     this.#changed();
