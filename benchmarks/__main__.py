@@ -24,6 +24,7 @@ PARTS = {
     "publish": "benchmarks.publishing",
     "growth": "benchmarks.growth",
     "first-token": "benchmarks.first_token",
+    "rested": "benchmarks.rested",
 }
 
 
