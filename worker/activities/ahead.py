@@ -20,7 +20,7 @@ from gateways.hub import News, Said, Writing
 from store.engine import Store
 from worker.activities.conversations import Before, before
 from worker.activities.foresight import Foresight
-from worker.activities.rehearsal import Rehearsal
+from worker.activities.warmth import Warmth
 from worker.answering.protocol import MOST_PASSAGES, Emit, Found, ModelAnswer, Question, Retriever
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Ahead:
         self._looks: deque[_Look] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._in_vain: Counter[int] = Counter()
-        self._rehearsal = Rehearsal(retriever)
+        self._warmth = Warmth(retriever)
 
     async def find(self, agent_id: int, question: Question, limit: int = MOST_PASSAGES) -> Found:
         """The best passages for `question`, as they are now or were a moment ago."""
@@ -100,15 +100,15 @@ class Ahead:
                 self._forget()
                 if isinstance(one, Writing):
                     if self._in_vain[one.agent_id] < _IN_VAIN:
-                        self._rehearsal.somebody_writes(one.agent_id)
+                        self._warmth.somebody_writes(one.agent_id)
                     continue
-                self._rehearsal.message_came()
+                self._warmth.message_came()
                 if len(self._under_way) < _AT_ONCE or any(look.event_id == one.event_id for look in self._looks):
                     job = asyncio.create_task(self._look_up(one), name=f"look up {one.event_id}")
                     self._under_way.add(job)
                     job.add_done_callback(self._under_way.discard)
         finally:
-            await self._rehearsal.close()
+            await self._warmth.close()
 
     async def _look_up(self, said: Said) -> None:
         try:

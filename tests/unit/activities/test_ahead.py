@@ -142,9 +142,9 @@ async def test_what_a_message_seems_to_ask_is_looked_up_as_it_comes(street: Stre
 async def test_while_somebody_writes_the_way_is_kept_warm_and_a_message_goes_first(street: Street) -> None:
     street.news.put_nowait(Writing(agent_id=7))
     await until(lambda: street.knowledge.asked)
-    assert street.ahead._rehearsal._until > 0
+    assert street.ahead._warmth._until > 0
     chat_id = await street.writes("How do I log in?")
-    assert street.ahead._rehearsal._until == 0
+    assert street.ahead._warmth._until == 0
     assert await street.finds(chat_id) == 2
 
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from worker.activities import rehearsal as module
-from worker.activities.rehearsal import Rehearsal
+from worker.activities import warmth as module
+from worker.activities.warmth import Warmth
 from worker.answering.protocol import Found, Question
 
 SOON = 10.0
@@ -34,7 +34,7 @@ class Knowledge:
 
 
 class Clock:
-    """Passes only where the rehearsal sleeps."""
+    """Passes only where the warmth sleeps."""
 
     def __init__(self, patched: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
@@ -54,41 +54,41 @@ def knowledge() -> Knowledge:
 
 
 @pytest.fixture
-async def rehearsal(knowledge: Knowledge) -> AsyncIterator[Rehearsal]:
-    rehearsal = Rehearsal(knowledge)
-    yield rehearsal
-    await rehearsal.close()
+async def warmth(knowledge: Knowledge) -> AsyncIterator[Warmth]:
+    warmth = Warmth(knowledge)
+    yield warmth
+    await warmth.close()
 
 
-async def finished(rehearsal: Rehearsal) -> None:
-    assert rehearsal._job is not None
-    await asyncio.wait_for(rehearsal._job, SOON)
+async def finished(warmth: Warmth) -> None:
+    assert warmth._job is not None
+    await asyncio.wait_for(warmth._job, SOON)
 
 
 async def test_questions_are_looked_up_until_a_while_after_somebody_wrote(
-    rehearsal: Rehearsal, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+    warmth: Warmth, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
-    rehearsal.somebody_writes(7)
-    await finished(rehearsal)
+    warmth.somebody_writes(7)
+    await finished(warmth)
     asked = [knowledge.asked.get_nowait() for _ in range(knowledge.asked.qsize())]
     assert {agent for agent, _ in asked} == {7}
     assert len({text for _, text in asked}) == len(asked), "each is asked for the first time"
     assert clock.slept == [module.EVERY] * len(asked)
     assert abs(len(asked) - module.LASTS / module.EVERY) <= 1
-    rehearsal.somebody_writes(8)
+    warmth.somebody_writes(8)
     assert (await knowledge.next())[0] == 8, "and again, for whoever writes then"
 
 
-async def test_many_who_write_take_no_more_than_one(rehearsal: Rehearsal, knowledge: Knowledge) -> None:
+async def test_many_who_write_take_no_more_than_one(warmth: Warmth, knowledge: Knowledge) -> None:
     for agent in range(1, 9):
-        rehearsal.somebody_writes(agent)
+        warmth.somebody_writes(agent)
     assert (await knowledge.next())[0] == 8
     assert knowledge.asked.empty()
 
 
 async def test_a_slow_search_is_made_less_often(
-    rehearsal: Rehearsal, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+    warmth: Warmth, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
 
@@ -97,35 +97,35 @@ async def test_a_slow_search_is_made_less_often(
         return Found()
 
     monkeypatch.setattr(knowledge, "find", slow)
-    rehearsal.somebody_writes(1)
-    await finished(rehearsal)
+    warmth.somebody_writes(1)
+    await finished(warmth)
     assert clock.slept == pytest.approx([1.9, 1.9][: len(clock.slept)]), "a twentieth of the time"
 
 
-async def test_once_a_message_came_nothing_more_is_looked_up(rehearsal: Rehearsal, knowledge: Knowledge) -> None:
-    rehearsal.somebody_writes(1)
+async def test_once_a_message_came_nothing_more_is_looked_up(warmth: Warmth, knowledge: Knowledge) -> None:
+    warmth.somebody_writes(1)
     await knowledge.next()
-    rehearsal.message_came()
-    await finished(rehearsal)
+    warmth.message_came()
+    await finished(warmth)
     assert knowledge.asked.empty()
 
 
 async def test_a_search_that_fails_is_not_the_last(
-    rehearsal: Rehearsal, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    warmth: Warmth, knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr(module, "EVERY", 0.001)
     knowledge.problem = OSError("the disk is gone")
-    rehearsal.somebody_writes(1)
+    warmth.somebody_writes(1)
     for _ in range(2):
         await knowledge.next()
     assert "the disk is gone" in caplog.text
 
 
-async def test_it_ends_with_its_worker(rehearsal: Rehearsal, knowledge: Knowledge) -> None:
-    rehearsal.somebody_writes(1)
+async def test_it_ends_with_its_worker(warmth: Warmth, knowledge: Knowledge) -> None:
+    warmth.somebody_writes(1)
     await knowledge.next()
-    await rehearsal.close()
-    assert rehearsal._job is not None
-    assert rehearsal._job.done()
-    await Rehearsal(knowledge).close()
+    await warmth.close()
+    assert warmth._job is not None
+    assert warmth._job.done()
+    await Warmth(knowledge).close()

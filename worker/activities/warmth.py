@@ -27,7 +27,7 @@ _QUESTIONS = 50
 """So many different ones: what is asked for the first time takes all of the way."""
 
 
-class Rehearsal:
+class Warmth:
     """Looks questions up that nobody asked. Needs a running event loop."""
 
     def __init__(self, retriever: Retriever) -> None:
@@ -42,7 +42,7 @@ class Rehearsal:
         self._agent_id = agent_id
         self._until = time.monotonic() + LASTS
         if self._job is None or self._job.done():
-            self._job = asyncio.create_task(self._go_on(), name="rehearsal")
+            self._job = asyncio.create_task(self._go_on(), name="warmth")
 
     def message_came(self) -> None:
         """What is real goes first. Whoever else still writes will say so again."""
