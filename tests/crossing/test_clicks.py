@@ -11,6 +11,7 @@ from tests.crossing.everything import FLOW, listeners
 from tests.crossing.places import AtHome, OnDiscord, OnSlack, Place, answered, place
 from tests.crossing.world import World, world
 from tests.workflow.town import until
+from worker.activities.session import TIME_IS_UP
 from worker.answering.scripted import Script
 
 pytestmark = [pytest.mark.workflow, pytest.mark.contract, pytest.mark.timeout(240)]
@@ -162,6 +163,11 @@ def shows_the_choice(shown: str) -> bool:
     return nobody_can_click(shown) and "yes" in shown.lower() and "no" not in shown.lower().split()
 
 
+def shows_that_time_is_up(shown: str) -> bool:
+    """The buttons go as soon as time is up, and why they went comes after that."""
+    return nobody_can_click(shown) and TIME_IS_UP in shown
+
+
 async def nothing_is_disturbed(here: World, where: Place, question: str, answers: list[str]) -> None:
     """The conversation goes on; everything that came in has its outcome, and nobody saw more than was said."""
     await where.say("echo: and now?")
@@ -200,7 +206,7 @@ async def test_who_comes_too_late_is_told_so(here: World, surface: str) -> None:
     late = finger(where)
     await late.aim()
     await answered(where, "nobody clicked: None")
-    over = await until(late.shows, nobody_can_click)
+    over = await until(late.shows, shows_that_time_is_up)
     told = await late.click()
     assert "Time is up" in told or "no longer asked" in told
     assert await late.shows() == over
