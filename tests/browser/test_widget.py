@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Browser, Page, Request, Route, expect
+from playwright.async_api import Browser, Page, Request, Response, Route, expect
 
 from gateways.widget import app as widget
 from runllm.bridge.messages import Source
@@ -58,6 +59,20 @@ async def ask(page: Page, text: str) -> None:
     await expect(page.locator(".mine.sending")).to_have_count(0)
 
 
+def answers_a_message(response: Response) -> bool:
+    """Whether it tells the page that its message is on record."""
+    return response.request.method == "POST" and response.url.endswith("/messages")
+
+
+async def on_sending(page: Page, handle: Callable[[Route], Awaitable[None]]) -> None:
+    """Hands over each request with a message; those that only say that somebody writes go on."""
+
+    async def take(route: Route) -> None:
+        await (handle(route) if route.request.method == "POST" else route.continue_())
+
+    await page.route("**/widget/v1/messages", take)
+
+
 async def test_an_answer_streams_in_and_ends_with_its_sources(page: Page, house: House, pictures: Path) -> None:
     await open_demo(page, house)
     await page.screenshot(path=pictures / "empty.png")
@@ -104,7 +119,7 @@ async def test_a_message_and_the_first_words_of_its_answer_wait_for_no_frame(pag
     await open_demo(page, house)
     box = page.get_by_role("textbox", name="Ask a question…")
     await box.fill("Hello")
-    async with page.expect_response(lambda response: response.url.endswith("/messages")) as taken:
+    async with page.expect_response(answers_a_message) as taken:
         await box.press("Enter")
     assert (await taken.value).ok
     await expect(page.locator(".mine")).to_have_count(0)  # nothing is drawn without frames
@@ -126,7 +141,7 @@ async def test_a_message_that_is_on_its_way_when_the_page_is_left_has_been_said(
         if len(held) > 1:
             await route.continue_()
 
-    await page.route("**/messages", hold)
+    await on_sending(page, hold)
     box = page.get_by_role("textbox", name="Ask a question…")
     await box.fill("And how do I leave?")
     await box.press("Enter")
@@ -181,7 +196,7 @@ async def test_while_somebody_writes_the_server_is_told_so_and_nothing_of_the_te
     async with house.store.read() as db:
         assert await sessions.get(db, 1) is None
     await box.press_sequentially("s")
-    async with page.expect_response(lambda response: response.request.method == "POST"):
+    async with page.expect_response(answers_a_message):
         await box.press("Enter")
     await page.clock.run_for(5000)
     await page.clock.resume()
@@ -207,7 +222,7 @@ async def test_a_page_of_another_site_has_asked_whether_it_may_before_its_messag
         await box.press_sequentially("Hello")
     assert came[-2:] == [("OPTIONS", "messages"), ("GET", "messages")]
     before = len(came)
-    async with page.expect_response(lambda response: response.request.method == "POST"):
+    async with page.expect_response(answers_a_message):
         await box.press("Enter")
     assert came[before] == ("POST", "messages")
 
@@ -301,7 +316,7 @@ async def test_a_server_that_is_gone_for_a_moment_is_not_the_visitors_problem(pa
         else:
             await route.continue_()
 
-    await page.route("**/widget/v1/messages", fail_twice)
+    await on_sending(page, fail_twice)
     await ask(page, "Second")
     await ask(page, "Third")
     async with house.store.read() as db:
@@ -316,7 +331,7 @@ async def test_an_answer_lost_on_the_way_does_not_double_the_message(page: Page,
         await route.fetch()
         await route.abort()
 
-    await page.route("**/widget/v1/messages", lose_the_reply)
+    await on_sending(page, lose_the_reply)
     box = page.get_by_role("textbox", name="Ask a question…")
     await box.fill("Second")
     await box.press("Enter")
