@@ -148,13 +148,8 @@ class Routing:
 
     async def routes(self) -> list[Route]:
         """All published workflows that have a current version, with its listeners."""
-        return await read_routes(self._store)
-
-
-async def read_routes(store: Store) -> list[Route]:
-    """All published workflows that have a current version, with its listeners."""
-    async with store.read() as db:
-        return await routes_of(db)
+        async with self._store.read() as db:
+            return await routes_of(db)
 
 
 async def routes_of(db: AsyncSession) -> list[Route]:

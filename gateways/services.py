@@ -1,7 +1,6 @@
 """What the parts of a gateway share. Built once, in `gateways.server`."""
 
 from dataclasses import dataclass
-from functools import partial
 
 from aiohttp import web
 
@@ -14,7 +13,7 @@ from gateways.indexing import Indexing
 from gateways.origins import Origins
 from gateways.outlets import Outlets
 from gateways.rates import Rate, Seats, client_address
-from gateways.routing import Routing, read_routes
+from gateways.routing import Routing
 from gateways.settings import GatewaySettings
 from gateways.temporal import Temporal
 from store.engine import Store
@@ -59,8 +58,8 @@ def build(settings: GatewaySettings, store: Store, temporal: Temporal, setups: S
     hub = Hub()
     outlets = Outlets(store, hub, Seal(settings.secret), settings.platforms)
     delivery = Delivery(store, temporal)
-    origins = Origins(partial(read_routes, store), lambda: bool(hub.watched()))
     routing = Routing(store, delivery.soon, hub.poke_soon, Hints(hub.say, lambda: origins.routes))
+    origins = Origins(routing.routes, lambda: bool(hub.watched()))
     limits = settings.limits
     return Services(
         settings=settings,

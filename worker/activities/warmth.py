@@ -1,8 +1,8 @@
 """Keeps the way to an answer warm while somebody writes.
 
-What has not run for a while is slow: its memory has left the processor's caches, and on many rented machines the host
-has taken the pages away meanwhile. Measured on such a machine, a question's vector takes 1.6 ms where the last one was
-made just before, and 29 ms after 300 ms of rest. So while somebody writes, questions that nobody asked are looked up,
+What has not run for a while is slow: its memory has left the processor's caches, and a host that is shared may have
+taken the pages away meanwhile. `python -m benchmarks.rested`: a question's vector takes 1.5 ms where the last one was
+made just before, and 23 ms after 300 ms of rest. So while somebody writes, questions that nobody asked are looked up,
 for all who write together: then nobody's question is the first one in a while.
 """
 

@@ -81,7 +81,7 @@ export class Conversation extends EventTarget {
     this.#announced = Date.now();
     this.#announcing = 0;
     // A page of another site learns from this whether it may send messages, unless the cache is told to stay out of it.
-    fetch(`${this.#base}/messages`, { headers: bearer(token), credentials: "same-origin" }).catch(() => {});
+    this.#get("messages", token).catch(() => {});
   }
 
   #keepQuiet() {
@@ -137,7 +137,7 @@ export class Conversation extends EventTarget {
 
   async #fileNow(key) {
     const grant = await this.#granted();
-    const response = await fetch(`${this.#base}/files/${key}`, { headers: bearer(grant.token), credentials: "same-origin" });
+    const response = await this.#get(`files/${key}`, grant.token);
     if (!response.ok) throw await problemOf(response);
     return response.blob();
   }
@@ -228,6 +228,10 @@ export class Conversation extends EventTarget {
 
   #opened() {
     return this.#post("conversations", this.#opening).then(read);
+  }
+
+  #get(what, token) {
+    return fetch(`${this.#base}/${what}`, { headers: bearer(token), credentials: "same-origin" });
   }
 
   #post(what, body, token, more = {}) {
