@@ -1,6 +1,7 @@
 """The whole engine as a user starts it, `runllm dev`, with its processes within reach."""
 
 import os
+import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,11 +33,21 @@ class Engine(testing.RunningEngine):
         return [pid for pid, arguments in self._family() if all(mark in arguments for mark in wanted)]
 
     def kill(self, victim: Victim) -> int:
-        """Kills one, as a machine that fails would; one that is just being started again is waited for."""
-        self.wait(lambda: bool(self.pids(victim)), 30, f"the {victim} runs")
-        pid = self.pids(victim)[0]
-        os.kill(pid, signal.SIGKILL)
-        return pid
+        """Kills one, as a machine that fails would, and returns once it is dead.
+
+        One that is just being started again is waited for. One that is still dying of an earlier kill looks alive;
+        that it is dead when this returns keeps the next kill from meeting it.
+        """
+        killed: list[int] = []
+
+        def kills() -> bool:
+            if found := self.pids(victim):
+                _kill(found[0])
+                killed.append(found[0])
+            return bool(found)
+
+        self.wait(kills, 30, f"the {victim} runs")
+        return killed[0]
 
     def family(self) -> list[int]:
         """All processes that it started, and theirs."""
@@ -60,6 +71,16 @@ class Engine(testing.RunningEngine):
             if not more:
                 return [(pid, arguments[pid]) for pid in sorted(ours - {self.process.pid})]
             ours |= more
+
+
+def _kill(pid: int) -> None:
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        dead, _, _ = select.select([process], [], [], 30)
+        assert dead, f"process {pid} still lives 30 s after it was killed"
+    finally:
+        os.close(process)
 
 
 @contextmanager
