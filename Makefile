@@ -101,7 +101,7 @@ compose-test: install-dev ## build the containers, talk, restart each of them, a
 
 .PHONY: contract
 contract: install-dev ## have the official specifications in ../shared judge the adapters' traffic
-	@if [ -d "$(SPECS)/specs" ]; then RUNLLM_SPECS="$(abspath $(SPECS))" $(PYTEST) -m contract $(OR_NONE); \
+	@if [ -d "$(SPECS)/specs" ]; then RUNLLM_SPECS="$(abspath $(SPECS))" $(PYTEST) -m contract --also long $(OR_NONE); \
 	else echo "make: $(SPECS)/specs is not there, so nothing judges the adapters' traffic"; fi
 
 .PHONY: slack-burst

@@ -18,7 +18,7 @@ from tests.crossing.world import World, world
 from tests.workflow.town import until
 from worker.answering.scripted import Line, Script
 
-pytestmark = [pytest.mark.workflow, pytest.mark.contract, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.long, pytest.mark.workflow, pytest.mark.contract, pytest.mark.timeout(120)]
 
 PAGES = Path(__file__).parents[2] / "docs" / "howto"
 

@@ -12,7 +12,7 @@ from tests.fakes.anthropic import KEY, Anthropic, data_in, serving_beside
 from tests.faults.engine import Engine, running
 from worker.activities.foresight import SURE_AFTER
 
-pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(180)]
 
 HANDLER = """
 from runllm import Agent, Event, WidgetListener, entrypoint

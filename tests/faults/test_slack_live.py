@@ -76,6 +76,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
             await asyncio.to_thread(started.stop)
 
 
+@pytest.mark.long
 async def test_a_burst_is_acknowledged_at_once_while_temporal_stands_still_and_answered_after(town: Town) -> None:
     slack = town.slack
     warm = await slack.say("C1", "U1", "warm up")
@@ -107,6 +108,7 @@ async def test_a_burst_is_acknowledged_at_once_while_temporal_stands_still_and_a
     await town.accounted()
 
 
+@pytest.mark.long
 async def test_a_worker_that_is_killed_after_slack_took_the_message_leaves_one(town: Town) -> None:
     for attempt in range(3):
         hold = asyncio.Event()

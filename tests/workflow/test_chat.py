@@ -205,6 +205,7 @@ async def until_begun(service: Counting, times: int) -> None:
         await service.turned.wait_for(lambda: sum(service.begun.values()) == times)
 
 
+@pytest.mark.long
 @pytest.mark.faults
 @pytest.mark.slow
 @pytest.mark.timeout(300)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
 
 from runllm.bundle import BundleEntry
 from tests.workflow.desk import Talk, eventually, open_desk
@@ -74,25 +74,38 @@ class Author:
         return file
 
 
-@pytest.fixture
-async def author(client: Client, tmp_path: Path) -> AsyncIterator[Author]:
-    name = f"replayed_{uuid.uuid4().hex[:8]}"
-    live, here = tmp_path / "live", tmp_path / "here"
-    for folder in (live, here):
-        folder.mkdir()
-        (folder / f"{name}.py").write_text(SOURCE)
-    entry = BundleEntry(name="answer", module=name, function="answer")
-    async with open_desk(client, Published(name, "live", live, entry)) as desk:
+@dataclass
+class Live:
+    """A session that runs, and the module that its workflow is in. No test changes either."""
+
+    talk: Talk
+    module: str
+    address: str
+
+
+@pytest.fixture(scope="module")
+async def live(environment: WorkflowEnvironment, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Live]:
+    client, module = environment.client, f"replayed_{uuid.uuid4().hex[:8]}"
+    folder = tmp_path_factory.mktemp("live")
+    (folder / f"{module}.py").write_text(SOURCE)
+    entry = BundleEntry(name="answer", module=module, function="answer")
+    async with open_desk(client, Published(module, "live", folder, entry)) as desk:
         talk = desk.session()
         await talk.say("hello")
         await desk.until_posted("one", "two")
 
         async def is_listed() -> bool:
-            return [x.id async for x in client.list_workflows(f"WorkflowType='{name}'")] != []
+            return [x.id async for x in client.list_workflows(f"WorkflowType='{module}'")] != []
 
         await eventually(is_listed)
-        address = client.service_client.config.target_host
-        yield Author(talk, here / f"{name}.py", {**os.environ, "TEMPORAL_ADDRESS": address, "PYTHONPATH": str(ROOT)})
+        yield Live(talk, module, client.service_client.config.target_host)
+
+
+@pytest.fixture
+def author(live: Live, tmp_path: Path) -> Author:
+    file = tmp_path / f"{live.module}.py"
+    file.write_text(SOURCE)
+    return Author(live.talk, file, {**os.environ, "TEMPORAL_ADDRESS": live.address, "PYTHONPATH": str(ROOT)})
 
 
 async def test_the_same_code_takes_the_same_path(author: Author) -> None:

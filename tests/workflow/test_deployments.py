@@ -79,6 +79,7 @@ async def test_an_idle_conversation_moves_to_the_new_version_without_a_message(h
     await here.until(one, "retired")
 
 
+@pytest.mark.long
 async def test_the_old_versions_host_and_record_go_when_it_is_drained(here: Town) -> None:
     one = await here.live(ONE)
     visitor = here.visitor()
@@ -106,6 +107,7 @@ def answer(agent: Agent, event: Event) -> None:
 """
 
 
+@pytest.mark.long
 async def test_a_conversation_whose_handler_was_removed_stays_and_the_publisher_is_told(here: Town) -> None:
     one = await here.live(REMOVED, ["follow_up"])
     visitor = here.visitor()
@@ -159,6 +161,7 @@ async def test_a_parked_handler_ends_on_its_version_and_then_the_conversation_mo
     await here.until(one, "retired")
 
 
+@pytest.mark.long
 async def test_a_rollback_brings_a_retired_version_back(here: Town) -> None:
     one = await here.live(ONE)
     two = await here.live(TWO)
@@ -173,6 +176,7 @@ async def test_a_rollback_brings_a_retired_version_back(here: Town) -> None:
     await here.until(two, "retired")
 
 
+@pytest.mark.long
 async def test_a_rollback_to_a_draining_version_keeps_its_conversations(here: Town) -> None:
     one = await here.live(PARKED)
     visitor = here.visitor()
@@ -228,6 +232,7 @@ async def test_a_newer_publish_overtakes_one_that_is_under_way(here: Town) -> No
     assert here.hosts.running() == {(here.name, quick.build_id)}
 
 
+@pytest.mark.long
 async def test_recent_conversations_are_replayed_against_the_new_code(here: Town) -> None:
     await here.live(ONE)
     for _ in range(3):
@@ -256,6 +261,7 @@ async def test_two_workflows_that_claim_one_listener_are_refused_with_both_names
     assert f"'{here.name}_b' and '{here.name}' both listen to the widget of " in (failed.error or "")
 
 
+@pytest.mark.long
 async def test_a_worker_that_is_killed_goes_on_where_it_was(here: Town) -> None:
     one = await here.live(ONE)
     visitor = here.visitor()
@@ -275,6 +281,7 @@ async def test_a_worker_that_is_killed_goes_on_where_it_was(here: Town) -> None:
     assert set((await here.steps(two)).values()) == {"done"}
 
 
+@pytest.mark.long
 async def test_only_one_of_two_workers_deploys_and_both_run_hosts(here: Town, tmp_path: Path) -> None:
     async with here.second_worker(tmp_path / "second") as hosts:
         one = await here.live(ONE)
@@ -286,6 +293,7 @@ async def test_only_one_of_two_workers_deploys_and_both_run_hosts(here: Town, tm
         assert set((await here.steps(two)).values()) == {"done"}
 
 
+@pytest.mark.long
 async def test_a_host_that_is_killed_is_back_and_the_conversation_goes_on(here: Town) -> None:
     await here.live(ONE)
     visitor = here.visitor()

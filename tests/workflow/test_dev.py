@@ -149,6 +149,7 @@ async def test_a_second_one_on_the_same_home_or_port_is_refused(dev: Dev, tmp_pa
     assert await dev.is_healthy()
 
 
+@pytest.mark.long
 async def test_what_is_killed_is_started_again(dev: Dev) -> None:
     await dev.start("--no-example")
     for what, name in (("-m gateways", "gateways"), ("-m worker ", "worker"), ("start-dev", "Temporal")):
@@ -162,6 +163,7 @@ async def test_what_is_killed_is_started_again(dev: Dev) -> None:
     assert dev.processes() == {}
 
 
+@pytest.mark.long
 async def test_nothing_outlives_it_when_it_is_killed(dev: Dev) -> None:
     await dev.start("--no-example")
     assert len(dev.processes()) == 5

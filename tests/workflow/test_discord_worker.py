@@ -22,7 +22,7 @@ from store import agents, installations, messages, sessions
 from store.engine import Store
 from store.sealing import Seal
 
-pytestmark = [pytest.mark.workflow, pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.faults, pytest.mark.long]
 
 SECRET = "0" * 64
 

@@ -9,7 +9,7 @@ import pytest
 
 from runllm.cli.new_project import write_project
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.long]
 
 TEST = """
 from pathlib import Path

@@ -6,7 +6,7 @@ import pytest
 
 from runllm.testing import Comment, RunningEngine
 
-pytestmark = [pytest.mark.workflow, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.workflow, pytest.mark.long, pytest.mark.timeout(180)]
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "escalation.md"
 

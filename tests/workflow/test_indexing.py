@@ -330,6 +330,7 @@ async def test_killed_half_way_it_resumes(
     assert all(after[path].indexed_at == one.indexed_at for path, one in before.items()), "nothing was indexed twice"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.faults
 async def test_a_site_of_two_hundred_pages_that_was_killed_half_way_is_read_on(

@@ -26,7 +26,7 @@ from store.engine import Store
 from store.sealing import Seal
 from store.settings import ensure_secret
 
-pytestmark = [pytest.mark.workflow, pytest.mark.faults, pytest.mark.slow]
+pytestmark = [pytest.mark.workflow, pytest.mark.faults, pytest.mark.long]
 
 
 @pytest.fixture
