@@ -1,7 +1,7 @@
 """Which tests run, and in which order.
 
-The quick ones first: a plain mistake shows in seconds, not after the last killed process. Some take minutes, or need
-what not every machine has; they have a make target of their own, and run with `--also MARK` only.
+The quick ones first: a plain mistake shows in seconds, not after the last killed process. Some are too much for
+every day, or need what not every machine has; they have a make target of their own, and run with `--also MARK` only.
 """
 
 import pytest

@@ -207,7 +207,6 @@ async def until_begun(service: Counting, times: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.faults
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_after_five_killed_workers_the_customer_hears_that_a_person_will_look(
     client: Client, store: Store, tmp_path: Path

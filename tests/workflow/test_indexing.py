@@ -331,7 +331,6 @@ async def test_killed_half_way_it_resumes(
 
 
 @pytest.mark.long
-@pytest.mark.slow
 @pytest.mark.faults
 async def test_a_site_of_two_hundred_pages_that_was_killed_half_way_is_read_on(
     environment: WorkflowEnvironment, client: Client, store: Store, tmp_path: Path
