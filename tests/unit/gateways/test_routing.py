@@ -329,7 +329,8 @@ async def test_while_temporal_is_down_rows_wait_and_go_out_when_it_is_back(desk:
     assert {envelope.inbox_id for _, envelope in desk.temporal.signals} == {a.inbox_id for a in taken}
 
 
-async def test_fresh_rows_are_left_to_who_took_them_in(desk: Desk) -> None:
+async def test_fresh_rows_are_left_to_who_took_them_in(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "GRACE", timedelta(hours=1))
     await desk.routing.take_in(said())
     await desk.sweeper.redeliver()
     assert desk.temporal.signals == []
@@ -647,7 +648,10 @@ async def test_the_record_keeps_who_may_see_a_message_and_who_wrote_it(desk: Des
     assert (message.is_internal, message.is_from_staff, message.is_from_bot) == (True, True, False)
 
 
-async def test_a_burst_while_temporal_is_down_is_left_to_the_sweeper(desk: Desk) -> None:
+async def test_a_burst_while_temporal_is_down_is_left_to_the_sweeper(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "GRACE", timedelta(hours=1))
     desk.temporal.problem = down
     first = await desk.routing.take_in(said(conversation="first"))
     assert first.session_id is not None

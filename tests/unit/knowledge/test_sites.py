@@ -1,5 +1,6 @@
 """Sites are followed link by link, politely; what is unchanged costs nothing, what goes wrong is told."""
 
+import statistics
 from pathlib import Path
 
 import pytest
@@ -141,7 +142,7 @@ async def test_a_host_is_asked_no_faster_than_is_polite(
     shelf = Shelf(store, IndexingActivities(store, slow, parser))
     await shelf.sync(await shelf.add("site", f"{site.url}/docs/"))
     gaps = [later - earlier for earlier, later in zip(site.at, site.at[1:], strict=False)]
-    assert sum(gaps) / len(gaps) >= 0.038
+    assert statistics.median(gaps) >= 0.038
 
 
 async def test_a_busy_server_is_waited_for_and_a_very_busy_one_is_left_alone(shelf: Shelf, site: Website) -> None:

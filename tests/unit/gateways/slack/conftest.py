@@ -39,6 +39,14 @@ WORKSPACE = Workspace(
 )
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slack's answers are waited for however slow the machine is; a test that wants them late says so."""
+    monkeypatch.setattr("gateways.slack.names._PATIENCE", 60.0)
+    monkeypatch.setattr("gateways.slack.reception._BACK_FILL_PATIENCE", 60.0)
+    monkeypatch.setattr("gateways.slack.reception._REACTION_PATIENCE", 60.0)
+
+
 @pytest.fixture
 async def slack() -> AsyncIterator[FakeSlack]:
     async with FakeSlack() as fake, judged("slack", fake.url) as url:

@@ -334,7 +334,8 @@ async def test_a_reaction_that_cannot_be_placed_now_is_asked_for_again(place: Pl
     assert len(place.turns) == 1
 
 
-async def test_a_name_that_comes_late_is_written_down_later(place: Place) -> None:
+async def test_a_name_that_comes_late_is_written_down_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateways.slack.names._PATIENCE", 0.05)
     late = asyncio.Event()
     place.slack.next("users.info", wait=late)
     await place.slack.say("C1", "U1", "Hello")
