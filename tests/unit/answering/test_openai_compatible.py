@@ -104,7 +104,7 @@ async def test_a_service_that_says_nothing_is_not_waited_for(service: OpenAI) ->
     impatient = model(service, limits=Limits(first_token=0.5, total=60))
     with pytest.raises(ModelBusy, match=r"said nothing for 0.5 s"):
         await impatient.answer(Question(text="?"), FOUND, nobody)
-    assert len(service.requests) == 1
+    assert len(service.requests) <= 1, "it is not tried again here"
 
 
 async def test_a_wrong_key_and_an_unknown_model_say_what_to_set(service: OpenAI) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import sqlite3
 from datetime import timedelta
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCStatusCode
 
-from gateways import hints
+from gateways import hints, sweeper
 from gateways.adapter import Earlier, Inbound
 from gateways.delivery import Delivery, retry_in
 from gateways.hints import Hints
@@ -398,12 +400,19 @@ async def test_the_session_is_asked_for_outcomes_it_has_not_reported(desk: Desk)
     assert (await desk.row(row_id)).outcome == "handled"
 
 
-async def test_a_silent_session_is_asked_less_and_less_often(desk: Desk) -> None:
+async def test_a_silent_session_is_asked_less_and_less_often(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     row_id, _ = await signalled(desk, said())
     await desk.age(row_id)
-    for _ in range(50):
+    clock = 1000.0
+    monkeypatch.setattr(sweeper, "time", SimpleNamespace(monotonic=lambda: clock))
+    asked: list[float] = []
+    for _ in range(40):
+        before = len(desk.temporal.queries)
         await desk.sweeper.account()
-    assert len(desk.temporal.queries) == 1
+        asked += [clock - 1000.0] * (len(desk.temporal.queries) - before)
+        clock += sweeper.EVERY
+    pauses = [later - earlier for earlier, later in pairwise(asked)]
+    assert pauses[:3] == [sweeper.EVERY, 2 * sweeper.EVERY, 4 * sweeper.EVERY]
 
 
 async def test_an_event_that_a_session_ended_upon_is_ignored_with_the_reason(desk: Desk) -> None:
