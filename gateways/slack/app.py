@@ -40,6 +40,7 @@ _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 _STAMP = re.compile(r"[0-9]{1,15}", re.ASCII)
 _WINDOW = 300
 _NOT_SIGNED = 401
+_SHORTEST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _LOOK_AFTER_TOKENS = 600.0
 _LOOK_AGAIN = 6.0
@@ -186,7 +187,7 @@ async def _connect_own(deps: Services, workspaces: Workspaces, reception: Recept
     """Connects the workspace whose token is in the environment: everything else finds it in the record."""
     slack = deps.outlets.settings.slack
     assert slack.bot_token is not None
-    pause = 1.0
+    pause = _SHORTEST_PAUSE
     while True:
         try:
             external_id, name, credentials = await identify(slack, slack.bot_token.get_secret_value())
@@ -229,7 +230,7 @@ async def _listen(deps: Services, bolt: AsyncApp) -> None:
     """
     slack = deps.outlets.settings.slack
     assert slack.app_token is not None
-    pause = 1.0
+    pause = _SHORTEST_PAUSE
     while True:
         handler = AsyncSocketModeHandler(bolt, slack.app_token.get_secret_value(), web_client=web_client(slack))
         try:

@@ -95,6 +95,7 @@ async def test_the_token_in_the_environment_connects_its_workspace_at_the_start(
     await make_current(store, EVERYTHING)
     single = slack_settings.model_copy(update={"bot_token": SecretStr("xoxb-1")})
     slack.next("auth.test", status=500)
+    monkeypatch.setattr("gateways.slack.app._SHORTEST_PAUSE", 0.1)  # well within what Slack tries again for
     async with serving(settings, store, temporal, slack, single) as place:
         # Slack is not reached at once: what comes meanwhile is asked for again, and nothing is lost.
         await slack.say("C1", "U1", "Hello")
