@@ -11,15 +11,12 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from runllm.errors import RunLLMError
-from store import sqlite
+from store import postgresql, sqlite
 from store.migrations import migrate
 from store.whole import to_the_end
-
-_POOL_SIZE = 10
-_CONNECT_SECONDS = 10
 
 
 class StoreError(RunLLMError):
@@ -148,14 +145,7 @@ def _for_asyncpg(address: URL) -> URL:
 def _engines(address: URL) -> tuple[AsyncEngine, AsyncEngine]:
     """The engine that writes and the one that reads."""
     if address.get_backend_name() == "postgresql":
-        engine = create_async_engine(
-            address,
-            pool_size=_POOL_SIZE,
-            max_overflow=_POOL_SIZE,
-            pool_pre_ping=True,
-            connect_args={"timeout": _CONNECT_SECONDS},
-        )
-        return engine, engine.execution_options(postgresql_readonly=True)
+        return postgresql.engines(address)
     return sqlite.engines(address)
 
 

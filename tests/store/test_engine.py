@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from store import agents, sqlite
+from store import agents, postgresql, sqlite
 from store.engine import Store, StoreError, database_url
 from store.models import Agent
 from tests.store.rivals import Rival
@@ -236,3 +236,53 @@ async def test_a_lock_that_another_process_keeps_is_named(locked: Store, monkeyp
     with pytest.raises(TimeoutError, match="kept the database locked"):
         async with locked.begin() as db:
             await db.connection()
+
+
+async def test_connections_that_a_server_closed_are_made_anew(empty_database: str, server: str | None) -> None:
+    """As after a restart of the server: those that are kept are of no use, and nobody who comes next notices."""
+    if server is None:
+        return
+    store = await Store.open(empty_database)
+    try:
+        async with store.read() as one, store.read() as other:
+            before = {await _backend(one), await _backend(other)}
+        await _close_all(server, empty_database)
+        async with store.begin() as one, store.read() as other:
+            after = {await _backend(one), await _backend(other)}
+        assert len(after) == 2
+        assert not before & after
+    finally:
+        await store.close()
+
+
+async def test_a_connection_that_was_left_alone_is_asked_whether_it_works(
+    empty_database: str, server: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if server is None:
+        return
+    store = await Store.open(empty_database)
+    try:
+        async with store.read() as db:
+            before = await _backend(db)
+            driver = (await (await db.connection()).get_raw_connection()).driver_connection
+        await _close_all(server, empty_database)
+        monkeypatch.setattr(type(driver), "is_closed", lambda self: False)  # nobody told it
+        monkeypatch.setattr(postgresql, "LEFT_ALONE", 0.0)
+        async with store.read() as db:
+            assert await _backend(db) != before
+    finally:
+        await store.close()
+
+
+async def _backend(db: AsyncSession) -> int:
+    return int((await db.execute(text("SELECT pg_backend_pid()"))).scalar_one())
+
+
+async def _close_all(server: str, database: str) -> None:
+    """Closes all connections to a database from the server's side."""
+    name = database_url(database).database
+    engine = create_async_engine(database_url(server.format(name="postgres")))
+    async with engine.connect() as connection:
+        ended = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = :name"
+        assert set(await connection.scalars(text(ended), {"name": name})) == {True}
+    await engine.dispose()

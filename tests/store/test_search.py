@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from sqlalchemy import delete, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -80,6 +82,24 @@ async def test_more_of_a_word_counts_more(db: AsyncSession, source: KnowledgeSou
         db, source, "a.md", "Other", "A webhook and a letter and a call.", "A webhook, a webhook, and a webhook."
     )
     assert (await _found(db, source, "webhook"))[0] == "A webhook, a webhook, and a webhook."
+
+
+async def test_postgresql_scores_by_how_often_words_occur(db: AsyncSession, source: KnowledgeSource) -> None:
+    """It reads that number off its own rank, exactly, and words of headings count twice."""
+    if db.get_bind().dialect.name == "sqlite":
+        return
+    texts = {f"{'invoice ' * times}{'other ' * (120 - times)}".strip(): times for times in (1, 2, 3, 7, 40, 119)}
+    await _put(db, source, "a.md", "Of an invoice", *texts)
+    found = await knowledge.search(db, source.agent_id, ["invoices"], 10)
+    passages = [*FILLER, *texts]
+    with_it = {one: times + 4 for one, times in texts.items()} | {FILLER[-1]: 1}
+    idf = math.log((len(passages) - len(with_it) + 0.5) / (len(with_it) + 0.5))
+    average = sum(map(len, with_it)) / len(with_it)
+    for one in found:
+        times = with_it[one.text]
+        expected = max(idf, 1e-6) * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * len(one.text) / average))
+        assert one.score == pytest.approx(expected, rel=1e-9)
+    assert len(found) == len(with_it)
 
 
 async def test_a_limit_keeps_the_best(db: AsyncSession, source: KnowledgeSource) -> None:
