@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -155,7 +156,7 @@ class Child:
         with logs.open_log(command.log) as log:
             heard = _Heard(self._is_ready_now, log)
             process = await spawn(
-                (sys.executable, "-I", "-S", TETHER, *command.arguments),
+                (sys.executable, "-I", "-S", TETHER, str(os.getpid()), *command.arguments),
                 command.environment,
                 errors=log,
                 output=None if command.says_ready else log,

@@ -1,4 +1,4 @@
-"""Ties a process to the one that started it: `python tether.py PROGRAM ARGUMENT...` ends when its parent does.
+"""Ties a process to the one that started it: `python tether.py PARENT PROGRAM ARGUMENT...` ends when PARENT does.
 
 On Linux the kernel sends the signal, and this process becomes PROGRAM. Elsewhere it stays beside PROGRAM and watches
 its standard input, which ends with the parent. Run by path and with the standard library only: it starts in 20 ms.
@@ -37,9 +37,11 @@ def when_stdin_ends(call: Callable[[], object]) -> None:
 
 
 def main() -> None:
-    """Becomes the program named by the arguments, or starts it and watches."""
-    program = sys.argv[1:]
-    parent = os.getppid()
+    """Becomes the program named by the arguments, or starts it and watches.
+
+    The parent's number is given: to whoever asks for it, the kernel may already name the one that took us over.
+    """
+    parent, program = int(sys.argv[1]), sys.argv[2:]
     if end_with_parent():
         if os.getppid() != parent:  # it ended before the kernel knew
             sys.exit(0)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -125,19 +126,35 @@ async def test_a_child_that_does_not_stop_is_killed(tmp_path: Path) -> None:
 
 async def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     """The child ignores its input: the kernel ends it."""
-    sleeper = (sys.executable, "-I", "-S", TETHER, sys.executable, "-S", "-c", "import time; time.sleep(600)")
-    code = f"import subprocess, time\nprint(subprocess.Popen({sleeper!r}).pid, flush=True)\ntime.sleep(600)"
+    python, sleeping = (sys.executable, "-S", "-c"), "import time; time.sleep(600)"
+    code = (
+        "import os, subprocess, time\n"
+        f"tied = {(sys.executable, '-I', '-S', TETHER)!r} + (str(os.getpid()),) + {(*python, sleeping)!r}\n"
+        f"print(subprocess.Popen(tied).pid, flush=True)\ntime.sleep(600)"
+    )
     said = bytearray()
-    parent = await spawn((sys.executable, "-S", "-c", code), {}, errors=sys.stderr.buffer, take=said.extend)
+    parent = await spawn((*python, code), {}, errors=sys.stderr.buffer, take=said.extend)
     await eventually(lambda: said.endswith(b"\n"))
     pid = int(said)
-    await eventually(lambda: b"tether" not in Path(f"/proc/{pid}/cmdline").read_bytes())
+    became = "\0".join((*python, sleeping, "")).encode()
+    await eventually(lambda: Path(f"/proc/{pid}/cmdline").read_bytes() == became)
 
     os.kill(parent.pid, signal.SIGKILL)
     assert await parent.ended == -signal.SIGKILL
 
     await eventually(lambda: not is_running(pid))
     parent.close()
+
+
+def test_who_starts_after_its_parent_has_ended_ends_at_once() -> None:
+    """Its parent ended while it was being made, so another process has taken it over."""
+    gone = subprocess.Popen((sys.executable, "-S", "-c", ""))
+    gone.wait()
+    program = (sys.executable, "-S", "-c", "print('still here')")
+    left = subprocess.run(
+        (sys.executable, "-I", "-S", TETHER, str(gone.pid), *program), capture_output=True, check=True, timeout=60
+    )
+    assert left.stdout == b""
 
 
 async def test_a_process_that_was_left_behind_does_not_hide_the_end_of_a_child(started: Start, tmp_path: Path) -> None:
