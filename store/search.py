@@ -61,6 +61,9 @@ _PASSAGE = "p.id, p.document_id, p.position, p.title, p.heading_path, p.anchor, 
 _HIDDEN = """(:internal OR d.source_id NOT IN
     (SELECT s.id FROM knowledge_sources s WHERE s.agent_id = :agent AND s.is_internal))"""
 
+_NONE_HIDDEN = """
+    (:internal OR NOT EXISTS (SELECT 1 FROM knowledge_sources WHERE agent_id = :agent AND is_internal))"""
+
 # Each half looks into the index once; an OR of them would read the index as a whole on PostgreSQL.
 _IS_SHARED = """(
     EXISTS (SELECT 1 FROM passages WHERE agent_id < :agent) OR EXISTS (SELECT 1 FROM passages WHERE agent_id > :agent)
@@ -74,8 +77,7 @@ _SHARED = text(f"SELECT {_IS_SHARED}")
 _SQLITE_SEARCH = text(f"""
     WITH visible AS MATERIALIZED (
         SELECT NOT {_IS_SHARED}
-            AND (:internal OR NOT EXISTS (SELECT 1 FROM knowledge_sources WHERE agent_id = :agent AND is_internal))
-            AS are_all
+            AND {_NONE_HIDDEN} AS are_all
     ), of_all AS (
         SELECT rowid AS id, -bm25(passages_fts, 2.0, 2.0, 1.0) AS score FROM passages_fts
         WHERE (SELECT are_all FROM visible) AND passages_fts MATCH :query ORDER BY score DESC, rowid LIMIT :limit
@@ -119,8 +121,7 @@ _POSTGRESQL_SEARCH = text(f"""
         FROM unnest(CAST(:words AS text[]), CAST(:idfs AS float8[])) AS given(word, idf),
             phraseto_tsquery('runllm_porter', word) AS query
     ), visible AS MATERIALIZED (
-        SELECT :internal OR NOT EXISTS (SELECT 1 FROM knowledge_sources WHERE agent_id = :agent AND is_internal)
-            AS are_all
+        SELECT {_NONE_HIDDEN} AS are_all
     ), rarest AS MATERIALIZED (
         SELECT p.id
         FROM term JOIN passages p ON p.search @@ term.query

@@ -130,7 +130,7 @@ async def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     code = (
         "import os, subprocess, time\n"
         f"tied = {(sys.executable, '-I', '-S', TETHER)!r} + (str(os.getpid()),) + {(*python, sleeping)!r}\n"
-        f"print(subprocess.Popen(tied).pid, flush=True)\ntime.sleep(600)"
+        "print(subprocess.Popen(tied).pid, flush=True)\ntime.sleep(600)"
     )
     said = bytearray()
     parent = await spawn((*python, code), {}, errors=sys.stderr.buffer, take=said.extend)
